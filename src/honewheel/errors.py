@@ -1,0 +1,88 @@
+"""Every error honewheel raises on purpose.
+
+    HonewheelError
+    |- InputError            a record, row or file that cannot be accepted
+    |  `- ParseError         an artifact that cannot be read as its kind
+    |- ConfigError           honewheel.toml, environment or flags do not make sense
+    |- MissingExtra          a feature needs a package that is not installed
+    |- NotFound              no such event, version, suite, cycle
+    |- NotEnoughData         too little to build, train or measure
+    |- NotEnoughMemory       a run would not fit, or did not
+    |- UnsafeModel           pickle weights, remote code, a config key that runs code
+    |- Damaged               bytes do not match their recorded sha256
+    |- Leak                  held-out material would reach training
+    |- TrainingFailed        diverged, or the training process died
+    `- StoreError            the store cannot be used
+       |- StoreBusy          another cycle, or another writer, holds it
+       `- StoreFull          no space left on the device
+
+A message says what happened, with the numbers, and the next step. Refusing a promotion is a
+result (`Decision`), not an error.
+"""
+
+from __future__ import annotations
+
+
+class HonewheelError(Exception):
+    """Base of all; `str(error)` is what a person reads."""
+
+
+class InputError(HonewheelError):
+    """A record, row or file that cannot be accepted."""
+
+
+class ParseError(InputError):
+    """An artifact that cannot be read as its kind."""
+
+
+class ConfigError(HonewheelError):
+    """honewheel.toml, environment or flags do not make sense."""
+
+
+class MissingExtra(HonewheelError):
+    """A feature needs a package that is not installed."""
+
+    def __init__(self, feature: str, package: str, extra: str) -> None:
+        super().__init__(
+            f"{feature} needs {package}. Install it with: pip install 'honewheel[{extra}]'"
+        )
+
+
+class NotFound(HonewheelError):
+    """No such event, version, suite or cycle."""
+
+
+class NotEnoughData(HonewheelError):
+    """Too little to build, train or measure."""
+
+
+class NotEnoughMemory(HonewheelError):
+    """A run would not fit, or did not."""
+
+
+class UnsafeModel(HonewheelError):
+    """Pickle weights, remote code, or a config key that runs code."""
+
+
+class Damaged(HonewheelError):
+    """Bytes do not match their recorded sha256."""
+
+
+class Leak(HonewheelError):
+    """Held-out material would reach training."""
+
+
+class TrainingFailed(HonewheelError):
+    """Training diverged, or its process died."""
+
+
+class StoreError(HonewheelError):
+    """The store cannot be used."""
+
+
+class StoreBusy(StoreError):
+    """Another cycle, or another writer, holds it."""
+
+
+class StoreFull(StoreError):
+    """No space left on the device."""

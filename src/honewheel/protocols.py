@@ -1,0 +1,133 @@
+"""What a plug-in brings, in full. Built-ins register through the same entry points.
+
+Groups: `honewheel.tasks` (kinds of artifact) and `honewheel.families` (kinds of model); each
+entry point names a zero-argument callable that returns an object satisfying the protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self, runtime_checkable
+
+from honewheel.records import (
+    Check,
+    Dataset,
+    Decoding,
+    Estimate,
+    Fact,
+    Finding,
+    Item,
+    Json,
+    Prediction,
+    Progress,
+    Spec,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """Allowed values of one hyperparameter, its default, and what to do when outside.
+
+    The one object behind validation, help and (later) the search space. Numbers are inclusive;
+    `choices` replaces `low`/`high` for words. `why` completes "outside it, ...".
+    """
+
+    default: Json
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    log: bool = False
+    help: str = ""
+    why: str = ""
+
+    def problem(self, value: Json) -> str | None:
+        """None when `value` is allowed, else the reason with the numbers."""
+        if self.choices:
+            if value in self.choices:
+                return None
+            return f"{value!r} is none of {', '.join(self.choices)}"
+        if isinstance(self.default, bool):
+            return None if isinstance(value, bool) else f"{value!r} is not true or false"
+        if isinstance(self.default, str):
+            return None if isinstance(value, str) else f"{value!r} is not text"
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return f"{value!r} is not a number"
+        if isinstance(self.default, int) and not float(value).is_integer():
+            return f"{value!r} is not a whole number"
+        too_low = self.low is not None and value < self.low
+        too_high = self.high is not None and value > self.high
+        if too_low or too_high or value != value:
+            return f"{value:g} is outside {self.low:g} .. {self.high:g}"
+        return None
+
+
+@runtime_checkable
+class Task(Protocol):
+    """What an artifact of one kind is. Pure: same arguments, same answer."""
+
+    kind: str  # slug, "mermaid-erd"
+    version: str  # changes whenever a verdict could change; part of every cache key
+
+    def check(self, output: str, context: Mapping[str, str]) -> Check:
+        """Validate one output. Never raises on bad output: it reports findings."""
+
+    def facts(self, output: str, context: Mapping[str, str]) -> frozenset[Fact]:
+        """What the artifact states, as written (house style counts). Raises ParseError."""
+
+    def equivalence_key(self, output: str, context: Mapping[str, str]) -> str:
+        """Hash that renaming, order and layout leave unchanged. Raises ParseError."""
+
+    def compare(
+        self, output: str, reference: str, context: Mapping[str, str]
+    ) -> Mapping[str, float]:
+        """Metrics in [0, 1]: at least score (valid x fact F1), valid, exact, equivalent."""
+
+
+class Model(Protocol):
+    """A loaded version. Use as a context manager; it stays loaded until the exit."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def predict(self, items: Sequence[Item], decoding: Decoding) -> Iterator[Prediction]:
+        """One Prediction per item, in any order, as soon as each is ready."""
+
+
+class ModelFamily(Protocol):
+    """One kind of model: how it is checked, trained and opened."""
+
+    name: str
+    methods: tuple[str, ...]
+
+    def ranges(self, method: str) -> Mapping[str, Range]:
+        """Every hyperparameter of `method`. Raises ConfigError on an unknown method."""
+
+    def resolve(self, base: str) -> tuple[Path, str]:
+        """Folder of a base and the hash of what decides its weights. Raises NotFound,
+        UnsafeModel, MissingExtra.
+        """
+
+    def check(self, spec: Spec, dataset: Dataset) -> Sequence[Finding]:
+        """Refusals (severity error) and warnings before anything heavy loads."""
+
+    def estimate(self, spec: Spec, dataset: Dataset) -> Estimate:
+        """Bytes by part and rough seconds."""
+
+    def train(self, spec: Spec, dataset: Dataset, run_dir: Path) -> Iterator[Progress]:
+        """Train into `run_dir/final`, resuming from what is complete in `run_dir`.
+
+        Never prints, never touches the store. `run_dir/final` is a complete, manifested folder
+        when the iterator ends. Raises TrainingFailed, NotEnoughMemory.
+        """
+
+    def open(self, base: str, version_dir: Path | None) -> Model:
+        """A version ready to predict; `version_dir` None is the bare base."""

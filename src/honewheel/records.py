@@ -1,0 +1,430 @@
+"""The nouns of the house: frozen records that travel from room to room.
+
+A record holds data and small derived properties, nothing that reads a clock, a file or a
+network. Scores are stored in [0, 1] and shown as points (x 100). Times are aware UTC datetimes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeAlias
+
+Json: TypeAlias = str | int | float | bool | Mapping[str, "Json"] | Sequence["Json"] | None
+Fact: TypeAlias = tuple[str, ...]
+
+Split = Literal["train", "val", "test"]
+FeedbackKind = Literal["rating", "thumb", "correction", "finding", "signal", "comment"]
+SourceKind = Literal["person", "validator", "signal", "simulated"]
+Verdict = Literal["promote", "reject", "undecided"]
+Role = Literal["new", "replay"]
+SuiteRole = Literal["panel", "guard"]
+GuardState = Literal["better", "not worse", "unclear", "worse"]
+
+
+def digest(value: Json) -> str:
+    """sha256 (hex) of the canonical JSON of `value`: sorted keys, no spaces, UTF-8.
+
+    >>> digest({"b": 1, "a": 2}) == digest({"a": 2, "b": 1})
+    True
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def utc(when: datetime) -> datetime:
+    """`when` in UTC; a naive time is taken as UTC already."""
+    return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+
+
+def as_dict(record: Any) -> dict[str, Any]:
+    """A record as plain JSON-ready data (datetimes as ISO text), for tables and `--json`."""
+    return {key: _plain(value) for key, value in asdict(record).items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | frozenset):
+        return [_plain(item) for item in value]
+    return value
+
+
+# --- what people said -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """What a model produced, as it was produced. `id` is the event id (`evt_...`) users see."""
+
+    id: str
+    task: str
+    prompt: str
+    output: str
+    created_at: datetime
+    context: Mapping[str, str] = field(default_factory=dict)  # retrieved passages, schema, notes
+    version: str | None = None  # "artifacts@3"; None when the caller did not say
+    decoding: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feedback:
+    """What a source said of one Response. `value` is in [0, 1]; `text` a correction or comment."""
+
+    id: str
+    response_id: str
+    kind: FeedbackKind
+    source: str
+    created_at: datetime
+    source_kind: SourceKind = "person"
+    value: float | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing a check found. Errors make an artifact invalid, warnings only lower its score."""
+
+    code: str
+    message: str
+    severity: Literal["error", "warning"] = "error"
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """Verdict of a task's validator on one output. `score` in [0, 1]; 1 means nothing found."""
+
+    score: float
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def valid(self) -> bool:
+        return not any(finding.severity == "error" for finding in self.findings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One Response with all Feedback known for it up to some `as_of`, and what intake found."""
+
+    seq: int
+    response: Response
+    feedback: tuple[Feedback, ...] = ()
+    placement: Placement | None = None
+
+    @property
+    def id(self) -> str:
+        return self.response.id
+
+    @property
+    def correction(self) -> Feedback | None:
+        """The newest correction, if any."""
+        found = [item for item in self.feedback if item.kind == "correction"]
+        return max(found, key=lambda item: (item.created_at, item.id), default=None)
+
+    @property
+    def simulated(self) -> bool:
+        return any(item.source_kind == "simulated" for item in self.feedback)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Where intake put a response: judged, fingerprinted, linked into a group, given a split.
+
+    `split` is recorded at first sight and never moves. `twin` is the earlier response it was
+    linked to and `similarity` their signature agreement in [0, 1]. A response that would bridge
+    two groups of different splits is `quarantined` instead (it trains on neither side).
+    """
+
+    response_id: str
+    task: str
+    group: str
+    split: Split
+    exact: str  # hash of canonical prompt and context
+    judge: str  # kind and version of the check, "sql/1"
+    check: Check
+    twin: str | None = None
+    similarity: float | None = None
+    quarantined: str | None = None  # the reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quarantined:
+    """A row that could not be accepted, kept with its reason so that nothing vanishes."""
+
+    origin: str  # file name or "api"
+    row: int
+    reason: str
+    raw: str
+    at: datetime
+
+
+# --- what is worth learning -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """One row to learn from: the target a model should write for a prompt.
+
+    `value` = P(a user would accept the target) in [0, 1]; `weight` > 0, mean 1 over the dataset;
+    `events` are the ids it was made of.
+    """
+
+    id: str
+    task: str
+    prompt: str
+    target: str
+    group: str
+    split: Split
+    context: Mapping[str, str] = field(default_factory=dict)
+    value: float = 1.0
+    weight: float = 1.0
+    role: Role = "new"
+    events: tuple[str, ...] = ()
+    simulated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dropped:
+    """Why an event is not in a dataset: `reason` is a short code, `detail` names the numbers."""
+
+    event: str
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """A sealed, immutable set of examples. `hash` is that of its canonical rows, in order."""
+
+    hash: str
+    train: tuple[Example, ...]
+    val: tuple[Example, ...]
+    dropped: tuple[Dropped, ...] = ()
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Tasks with something new to learn (replayed rows only keep what is known)."""
+        return tuple(sorted({row.task for row in self.train if row.role == "new"}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One held-out prompt with the output that a user would accept."""
+
+    id: str
+    task: str
+    prompt: str
+    reference: str
+    group: str
+    context: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suite:
+    """A named set of held-out items of one task; a frozen suite is imported and never trains."""
+
+    name: str
+    task: str
+    role: SuiteRole
+    items: tuple[Item, ...]
+
+    @property
+    def hash(self) -> str:
+        return digest([self.name, self.task, [as_dict(item) for item in self.items]])
+
+
+# --- learning ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """Everything that decides the weights besides the dataset; frozen into the run it starts."""
+
+    family: str
+    base: str  # as configured: "honewheel/tiny", a folder or a Hub name
+    base_hash: str
+    method: str  # "lora" | "full"
+    settings: Mapping[str, Json]  # every hyperparameter, resolved
+    seed: int = 0
+
+    @property
+    def hash(self) -> str:
+        return digest(as_dict(self))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """One step of long work, for whoever listens (rich bar, log file, test)."""
+
+    stage: str
+    step: int
+    total: int
+    loss: float | None = None
+    val_loss: float | None = None
+    learning_rate: float | None = None
+    tokens_per_second: float | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What a run will need: bytes by part, rough seconds (None when there is no basis)."""
+
+    bytes_by_part: Mapping[str, int]
+    seconds: float | None = None
+
+    @property
+    def total_bytes(self) -> int:
+        return sum(self.bytes_by_part.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoding:
+    """How a model is asked to answer. temperature 0 is greedy."""
+
+    max_new_tokens: int = 512
+    temperature: float = 0.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """One model's output for one item; `stopped` is False when it ran into max_new_tokens."""
+
+    item: str
+    output: str
+    tokens: int
+    stopped: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """One immutable state of a registered model: base plus adapter (or full weights).
+
+    `files` is the digest of its folder in the file store; None for version 0, the bare base.
+    """
+
+    model: str
+    number: int
+    base: str
+    base_hash: str
+    created_at: datetime
+    files: str | None = None
+    dataset: str | None = None
+    run: str | None = None
+    cycle: str | None = None
+    parent: int | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.model}@{self.number}"
+
+
+# --- measuring and deciding -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvalRow:
+    """Scores of one version on one item: the unit that every comparison pairs."""
+
+    version: str
+    suite: str
+    task: str
+    item: str
+    group: str
+    metrics: Mapping[str, float]  # each in [0, 1]; always has "score", "valid", "exact"
+    output: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Challenger minus champion on the same items, in [-1, 1]; interval by cluster bootstrap.
+
+    `low` and `high` bound the two-sided 95 % interval shown to people; `bound` is the one-sided
+    lower bound at `level` on which the gate decides.
+    """
+
+    name: str  # "erd", "suite:legacy", "erd/valid"
+    metric: str
+    items: int
+    groups: int
+    champion: float
+    challenger: float
+    difference: float
+    low: float
+    high: float
+    bound: float
+    level: float
+    spread: float  # standard deviation of the group means of the difference
+    base: float | None = None  # the untuned base on the same items
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardResult:
+    """One guard's comparison with its margin (in [0, 1]) and what follows from it."""
+
+    comparison: Comparison
+    margin: float
+    state: GuardState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The gate's answer with the numbers it rests on. Only `promote` moves an alias."""
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    challenger: str
+    champion: str
+    primary: Comparison | None = None
+    tasks: tuple[Comparison, ...] = ()
+    guards: tuple[GuardResult, ...] = ()
+    next_steps: tuple[str, ...] = ()
+
+    @property
+    def gain(self) -> float | None:
+        """Gain on the primary endpoint in points."""
+        return None if self.primary is None else 100 * self.primary.difference
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Two-sided 95 % interval of the gain in points."""
+        return None if self.primary is None else (100 * self.primary.low, 100 * self.primary.high)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AliasMove:
+    """One entry of an alias's history: which version it pointed to from then on, and why."""
+
+    model: str
+    alias: str
+    revision: int
+    version: int
+    previous: int | None
+    reason: str
+    at: datetime
+    cycle: str | None = None
+    forced: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cycle:
+    """One turn of one registered model, journaled so that a crash means: run again."""
+
+    id: str
+    model: str
+    number: int
+    state: Literal["running", "done", "failed"]
+    as_of: datetime
+    as_of_seq: int
+    config: Mapping[str, Json]
+    started_at: datetime
+    finished_at: datetime | None = None
+    verdict: Verdict | None = None
+    error: str | None = None
