@@ -1,0 +1,45 @@
+# Two commands do everything: `make demo` and `make test`. Both create .venv when it is missing.
+PYTHON ?= python3
+BIN    := .venv/bin
+ENV    := OMP_WAIT_POLICY=PASSIVE HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
+
+.PHONY: demo test test-slow test-npm lint clean
+
+.venv/train: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --upgrade pip
+	$(BIN)/pip install -q -c constraints.txt torch==2.13.0
+	$(BIN)/pip install -q -c constraints.txt -e ".[train]"
+	@touch $@
+
+.venv/dev: .venv/train
+	$(BIN)/pip install -q -c constraints.txt -e ".[all]" --group dev
+	@touch $@
+
+demo: .venv/train  ## feedback -> data -> fine-tune -> proof -> promotion, on your machine
+	$(ENV) $(BIN)/honewheel demo --folder .demo
+
+test: .venv/dev  ## the default tests, with coverage of src/
+	$(ENV) $(BIN)/coverage erase
+	$(ENV) COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml \
+	  $(BIN)/coverage run -m pytest -m "not slow and not npm"
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report --skip-covered --fail-under=90 | tail -n 25
+
+test-slow: .venv/dev  ## crash tests and real training, minutes long
+	$(ENV) $(BIN)/pytest -m slow
+
+test-npm: .venv/dev  ## our ERD grammar against the real Mermaid parser (needs node and npm)
+	$(ENV) $(BIN)/pytest -m npm
+
+lint: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench-%: .venv/dev  ## run benchmarks/NAME.py, write benchmarks/results/NAME.json
+	$(ENV) $(BIN)/python benchmarks/$*.py
+
+clean:
+	rm -rf .venv .demo build dist .mypy_cache .ruff_cache .pytest_cache

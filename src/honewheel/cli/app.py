@@ -1,0 +1,93 @@
+"""The command line: verbs in the order of the flow. Data goes to stdout, talk to stderr.
+
+Exit codes: 0 done, 2 rejected or undecided, 1 failed, 3 wrong usage, settings or input.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+
+from honewheel.errors import ConfigError, HonewheelError, InputError, NotFound
+
+DONE, FAILED, REFUSED, USAGE = 0, 1, 2, 3
+
+app = typer.Typer(
+    name="honewheel",
+    help="Feedback in, a proven better model out. Start with `honewheel demo`, or `honewheel "
+    "init` in your project.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from honewheel import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    project: Annotated[
+        Path | None,
+        typer.Option("--project", "-C", help="Folder or honewheel.toml of the project."),
+    ] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="KEY=VALUE that wins over file and environment; repeatable."),
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    context.obj = {"path": project, "set": tuple(setting or ())}
+
+
+def wheel(context: typer.Context) -> Any:
+    """The open project of this command line, closed when the command ends."""
+    from honewheel.wheel import open as open_wheel
+
+    return context.with_resource(open_wheel(context.obj["path"], set=context.obj["set"]))
+
+
+def main() -> None:
+    """Run the command line and turn every expected error into a message and an exit code."""
+    sys.exit(call())
+
+
+def call(words: Sequence[str] | None = None) -> int:
+    """Exit code of one command line (`sys.argv` when None); errors are told on stderr."""
+    from honewheel.cli import cycle, feedback, project, versions  # noqa: F401 - register verbs
+
+    try:
+        code = app(None if words is None else list(words), standalone_mode=False)
+    except click.exceptions.UsageError as error:
+        error.show()
+        return USAGE
+    except click.exceptions.Abort:
+        return _say("stopped. What is done is kept; run the command again to continue.")
+    except KeyboardInterrupt:
+        return _say("stopped. What is done is kept; run the command again to continue.")
+    except (ConfigError, InputError, NotFound) as error:
+        return _say(f"error: {error}", USAGE)
+    except HonewheelError as error:
+        return _say(f"error: {error}")
+    except BrokenPipeError:
+        return DONE  # the reader (head, less) has seen enough
+    return code if isinstance(code, int) else DONE
+
+
+def _say(text: str, code: int = FAILED) -> int:
+    typer.echo(text, err=True)
+    return code

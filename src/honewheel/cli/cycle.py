@@ -1,0 +1,46 @@
+"""The verb that turns the wheel, and the report it leaves."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from honewheel.cli import show
+from honewheel.cli.app import DONE, REFUSED, app, wheel
+from honewheel.records import as_dict
+
+Model = Annotated[str | None, typer.Argument(help="Registered model; the only one by default.")]
+
+
+@app.command()
+def cycle(context: typer.Context, model: Model = None, as_json: show.Json = False) -> None:
+    """Feedback -> dataset -> fine-tune -> proof -> promotion or refusal. Resumes after a crash."""
+    project = wheel(context)
+    name = project.config.model(model)[0]
+    with show.run_log(project.config.root, "cycle") as log, show.Watcher() as watch:
+        decision = project.cycle(name, watch)
+    newest = project.cycles(name, 1)[0]
+    report = project.config.state / "reports" / newest.id / "report.html"
+    show.say()
+    show.decision(decision)
+    show.say()
+    show.say(f"report   {report}")
+    show.say(f"log      {log}")
+    if as_json:
+        show.out({"cycle": newest.id, "decision": as_dict(decision), "report": str(report)})
+    raise typer.Exit(DONE if decision.verdict == "promote" else REFUSED)
+
+
+@app.command()
+def report(
+    context: typer.Context,
+    cycle: Annotated[str | None, typer.Argument(help="Cycle; the newest by default.")] = None,
+    as_json: show.Json = False,
+) -> None:
+    """Write the report of a cycle again from the store; prints where it is."""
+    path = wheel(context).report(cycle)
+    if as_json:
+        show.out({"report": str(path)})
+    else:
+        typer.echo(path)

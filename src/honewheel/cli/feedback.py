@@ -1,0 +1,136 @@
+"""Verbs about what people said: record, import, suite."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from honewheel.cli import show
+from honewheel.cli.app import FAILED, app, wheel
+from honewheel.errors import InputError
+from honewheel.records import as_dict
+
+suite = typer.Typer(help="Frozen suites: held-out prompts that judge and never train.")
+app.add_typer(suite, name="suite", rich_help_panel=None)
+
+Text = Annotated[str | None, typer.Option(help="Text, or @FILE to read it from a file.")]
+
+
+@app.command()
+def record(
+    context: typer.Context,
+    task: Annotated[str | None, typer.Option(help="Task the response belongs to.")] = None,
+    prompt: Text = None,
+    output: Text = None,
+    correction: Text = None,
+    response: Annotated[
+        str | None, typer.Option(help="Id of an earlier response to say more of.")
+    ] = None,
+    score: Annotated[float | None, typer.Option(help="0 (useless) to 1 (perfect).")] = None,
+    thumb: Annotated[Literal["up", "down"] | None, typer.Option()] = None,
+    comment: Text = None,
+    with_context: Annotated[
+        list[str] | None, typer.Option("--context", help="KEY=TEXT or KEY=@FILE; repeatable.")
+    ] = None,
+    version: Annotated[str | None, typer.Option(help="Version that produced it.")] = None,
+    source: Annotated[str, typer.Option(help="Who says so.")] = "cli",
+    as_json: show.Json = False,
+) -> None:
+    """Record one response with what was said of it; prints its event id."""
+    row: dict[str, Any] = {
+        "task": task,
+        "prompt": _text(prompt),
+        "output": _text(output),
+        "correction": _text(correction),
+        "comment": _text(comment),
+        "response": response,
+        "score": score,
+        "thumb": None if thumb is None else int(thumb == "up"),
+        "version": version,
+        "source": source,
+        "context": dict(_pair(item) for item in with_context or []),
+    }
+    event = wheel(context).record(**{key: value for key, value in row.items() if value is not None})
+    if as_json:
+        show.out({"event": event})
+    else:
+        typer.echo(event)
+
+
+@app.command("import")
+def import_(
+    context: typer.Context,
+    files: Annotated[list[Path], typer.Argument(help="JSONL files, one feedback row a line.")],
+    as_json: show.Json = False,
+) -> None:
+    """Import files of feedback; bad rows are set aside with the reason, good rows are kept."""
+    project = wheel(context)
+    results = []
+    with show.run_log(project.config.root, "import"), show.Watcher() as watch:
+        for file in files:
+            found = project.import_file(file, watch)
+            results.append(as_dict(found) | {"file": str(file)})
+            show.say(f"{file}: {found.stored:,} of {found.rows:,} rows stored")
+            for bad in found.quarantined[:10]:
+                show.say(f"  row {bad.row}: {bad.reason} (quarantined)")
+            if len(found.quarantined) > 10:
+                show.say(f"  ... {len(found.quarantined) - 10:,} more quarantined (--json)")
+    if as_json:
+        show.out(results)
+    if all(not row["stored"] for row in results):
+        raise typer.Exit(FAILED)
+
+
+@suite.command("import")
+def suite_import(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="JSONL: prompt, reference, optional context.")],
+    task: Annotated[str, typer.Option(help="Task the suite judges.")],
+    name: Annotated[str | None, typer.Option(help="Name; the file's name by default.")] = None,
+    guard: Annotated[
+        bool, typer.Option("--guard", help="Let it only forbid, not speak for, a promotion.")
+    ] = False,
+    as_json: show.Json = False,
+) -> None:
+    """Import a frozen suite: all its rows, or none."""
+    role: Literal["panel", "guard"] = "guard" if guard else "panel"
+    found = wheel(context).suite_import(file, task=task, name=name, role=role)
+    if as_json:
+        data = {"name": found.name, "task": found.task, "role": found.role}
+        show.out(data | {"items": len(found.items), "hash": found.hash})
+    else:
+        show.say(
+            f"suite {found.name}: {len(found.items):,} items judge {found.task} ({found.role})"
+        )
+
+
+@suite.command("list")
+def suite_list(context: typer.Context, as_json: show.Json = False) -> None:
+    """List the frozen suites."""
+    rows = wheel(context).suite_list()
+    if as_json:
+        show.out(rows)
+    else:
+        show.table(
+            ["suite", "task", "role", "items"],
+            [[row["name"], row["task"], row["role"], row["items"]] for row in rows],
+        )
+
+
+def _text(value: str | None) -> str | None:
+    if value is None or not value.startswith("@"):
+        return value
+    try:
+        return Path(value[1:]).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{value[1:]} cannot be read: {error}.") from error
+
+
+def _pair(item: str) -> tuple[str, str]:
+    key, separator, value = item.partition("=")
+    if not separator:
+        raise InputError(f"--context takes KEY=TEXT or KEY=@FILE, got {json.dumps(item)}.")
+    return key, _text(value) or ""

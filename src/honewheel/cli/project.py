@@ -1,0 +1,111 @@
+"""Verbs about the project: init, status, config, gc, doctor, demo."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from honewheel.cli import show
+from honewheel.cli.app import FAILED, app, wheel
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where to write honewheel.toml.")] = Path(),
+    as_json: show.Json = False,
+) -> None:
+    """Write a starter honewheel.toml."""
+    from honewheel.wheel import init as init_project
+
+    path = init_project(folder)
+    if as_json:
+        show.out({"file": str(path)})
+        return
+    show.say(f"wrote {path}")
+    show.say("Next: honewheel import FEEDBACK.jsonl   (or record from Python, see docs/)")
+    show.say("      honewheel cycle")
+
+
+@app.command()
+def status(context: typer.Context, as_json: show.Json = False) -> None:
+    """Counts of events, cycles and datasets, what was dropped and why, panels, champions."""
+    found = wheel(context).status()
+    if as_json:
+        show.out(found)
+    else:
+        show.pairs(found)
+
+
+@app.command()
+def config(context: typer.Context, as_json: show.Json = False) -> None:
+    """Every setting, its value, and where it came from."""
+    from honewheel.config import find, load
+
+    path = context.obj["path"] or Path.cwd()
+    file = path if path.is_file() else find(path.resolve())
+    found = load(file, flags=context.obj["set"])
+    if as_json:
+        show.out([asdict(value) for value in found.values])
+    else:
+        rows = [[value.path, repr(value.value), value.origin] for value in found.values]
+        show.table(["setting", "value", "from"], rows)
+
+
+@app.command()
+def gc(
+    context: typer.Context,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    as_json: show.Json = False,
+) -> None:
+    """Remove files that no live lineage needs."""
+    project = wheel(context)
+    with show.run_log(project.config.root, "gc"):
+        found = project.gc(dry_run=dry_run)
+    if as_json:
+        show.out(found)
+    else:
+        verb = "would remove" if dry_run else "removed"
+        show.say(
+            f"{verb} {len(found['files']):,} files and {len(found['runs']):,} run folders, "
+            f"{found['bytes'] / 1e6:,.1f} MB; kept {found['kept']:,} that versions need"
+        )
+
+
+@app.command()
+def doctor(context: typer.Context, as_json: show.Json = False) -> None:
+    """Check machine, packages, store and bases; says what to do about each trouble."""
+    found = wheel(context).doctor()
+    if as_json:
+        show.out(found)
+    else:
+        rows = [["ok" if row["ok"] else "TROUBLE", row["check"], row["found"]] for row in found]
+        show.table(["", "check", "found"], rows)
+        for row in found:
+            if not row["ok"]:
+                show.say(f"{row['check']}: {row['advice']}")
+    if not all(row["ok"] for row in found):
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where the demo's project is made.")] = Path(
+        "honewheel-demo"
+    ),
+    quick: Annotated[bool, typer.Option("--quick", help="One promoted cycle only.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the simulated team.")] = 0,
+    as_json: show.Json = False,
+) -> None:
+    """See the whole wheel turn on this machine: no network, no GPU, no data of yours."""
+    from honewheel.cli.app import call
+    from honewheel.demo.run import run
+
+    with show.Watcher() as watch:
+        found = run(
+            folder.resolve(), quick=quick, seed=seed, command=call, say=show.say, listen=watch
+        )
+    if as_json:
+        show.out(found)

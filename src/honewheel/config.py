@@ -1,0 +1,386 @@
+"""honewheel.toml -> typed settings, each value with the place it came from.
+
+Order: flag (`--set a.b=c`) > environment (`HONEWHEEL_A__B`) > file > default. Unknown keys are
+errors with a did-you-mean; hyperparameters are checked against the family's `Range` objects, the
+same ones that the help and the trainer read. Points in the file are points (0-100), in the code
+scores are in [0, 1].
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from honewheel import plugins
+from honewheel.errors import ConfigError
+from honewheel.protocols import Range
+from honewheel.records import Json
+
+FILE = "honewheel.toml"
+PREFIX = "HONEWHEEL_"
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+Level = Annotated[float, Field(ge=0.5, lt=1.0)]
+Points = Annotated[float, Field(ge=0.0, le=100.0)]
+Gain = Annotated[float, Field(gt=0.0, lt=100.0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=False)
+
+
+class Project(_Section):
+    name: str = "honewheel"
+
+
+class TaskGate(_Section):
+    """What a challenger must reach on one task whatever it gains, in points; 0 asks nothing."""
+
+    floor: Points = 0.0
+    validity_floor: Points = 0.0
+
+
+class Task(_Section):
+    kind: str
+    gate: TaskGate = TaskGate()
+
+
+class ModelGate(_Section):
+    """When a challenger is worth promoting. Levels are one-sided, gains and margins in points."""
+
+    benefit_level: Level = 0.80
+    guard_level: Level = 0.95
+    min_gain: Gain = 1.0
+    margin: Gain = 3.0
+    validity_margin: Gain = 2.0
+    min_items: Annotated[int, Field(ge=2)] = 30
+
+
+class Model(_Section):
+    family: str = "causal-lm"
+    base: str = "honewheel/tiny"
+    tasks: tuple[str, ...] = Field(min_length=1)
+    train: dict[str, Any] = Field(default_factory=dict)
+    gate: ModelGate = ModelGate()
+
+
+class Curate(_Section):
+    half_life_days: Annotated[float, Field(gt=0)] = 180.0
+    replay_share: Annotated[float, Field(ge=0, le=0.9)] = 0.3
+    min_value: Annotated[float, Field(ge=0, le=1)] = 0.5
+    min_examples: Annotated[int, Field(ge=1)] = 20
+    max_examples: Annotated[int, Field(ge=1)] | None = None
+    source_cap: Annotated[float, Field(gt=0, le=1)] | None = None
+    exclude_sources: tuple[str, ...] = ()
+    seed: int = 0
+
+
+class Evaluate(_Section):
+    panel_size: Annotated[int, Field(ge=2)] = 400
+    max_new_tokens: Annotated[int, Field(ge=1, le=32_768)] = 512
+    resamples: Annotated[int, Field(ge=200)] = 2000
+
+
+class Store(_Section):
+    url: str = "sqlite:///.honewheel/store.db"
+    files: str = ".honewheel/files"
+    keep_promoted: Annotated[int, Field(ge=1)] = 5
+    keep_refused: Annotated[int, Field(ge=0)] = 3
+
+
+class Settings(_Section):
+    """Every setting of a project, resolved and checked."""
+
+    project: Project = Project()
+    models: dict[Name, Model] = Field(default_factory=dict)
+    tasks: dict[Name, Task] = Field(default_factory=dict)
+    curate: Curate = Curate()
+    evaluate: Evaluate = Evaluate()
+    store: Store = Store()
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One setting as `honewheel config` shows it."""
+
+    path: str
+    value: Json
+    origin: str  # "default", "honewheel.toml line 12", "HONEWHEEL_CURATE__SEED", "--set"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Typed settings, where each came from, and the folder they belong to."""
+
+    settings: Settings
+    values: tuple[Value, ...]
+    root: Path
+
+    @property
+    def state(self) -> Path:
+        """Folder for runs, reports and logs."""
+        return self.root / ".honewheel"
+
+    def model(self, name: str | None = None) -> tuple[str, Model]:
+        """The registered model called `name`; the only one when `name` is None."""
+        models = self.settings.models
+        if name is None:
+            if len(models) == 1:
+                return next(iter(models.items()))
+            raise ConfigError(
+                f"Which model? {FILE} registers {len(models)}: {', '.join(sorted(models))}."
+            )
+        if name not in models:
+            raise ConfigError(
+                f"No model {name!r} is registered. {plugins.suggest(name, sorted(models))}"
+            )
+        return name, models[name]
+
+    def task(self, name: str) -> Task:
+        """The task called `name`. Raises ConfigError with a did-you-mean."""
+        tasks = self.settings.tasks
+        if name not in tasks:
+            raise ConfigError(
+                f"No task {name!r} is defined. {plugins.suggest(name, sorted(tasks))} "
+                f"A task is a [tasks.NAME] section with a kind in {FILE}."
+            )
+        return tasks[name]
+
+    def hyperparameters(self, name: str) -> dict[str, Json]:
+        """Every hyperparameter of a model's training, defaults filled in, without `method`."""
+        model = self.model(name)[1]
+        given = dict(model.train)
+        method = str(given.pop("method", plugins.family(model.family).methods[0]))
+        ranges = plugins.family(model.family).ranges(method)
+        return {key: given.get(key, rule.default) for key, rule in ranges.items()}
+
+    def method(self, name: str) -> str:
+        """The training method of a model ("lora")."""
+        model = self.model(name)[1]
+        return str(model.train.get("method", plugins.family(model.family).methods[0]))
+
+
+def find(start: Path) -> Path:
+    """The nearest honewheel.toml at or above `start`. Raises ConfigError when there is none."""
+    for folder in (start, *start.parents):
+        if (folder / FILE).is_file():
+            return folder / FILE
+    raise ConfigError(
+        f"There is no {FILE} in {start} or above it. Run `honewheel init` to make one, "
+        "or `honewheel demo` to see a whole cycle first."
+    )
+
+
+def load(
+    path: Path,
+    *,
+    environment: Mapping[str, str] | None = None,
+    flags: Sequence[str] = (),
+) -> Config:
+    """Settings of the project whose file is `path`, with environment and `a.b=c` flags applied.
+
+    Raises:
+        ConfigError: unreadable file, unknown key, value out of range, contradiction. The message
+            names the key, the reason and where the value was set.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}.") from error
+    origins = {key: f"{path.name} line {line}" for key, line in _lines(text).items()}
+    variables = os.environ if environment is None else environment
+    for key, raw in sorted(_from_environment(variables).items()):
+        _put(tree, key, raw)
+        origins[key] = _variable(key)
+    for flag in flags:
+        key, separator, raw = flag.partition("=")
+        if not separator or not key.strip():
+            raise ConfigError(
+                f"--set takes KEY=VALUE, for example --set curate.seed=1; got {flag!r}"
+            )
+        _put(tree, key.strip(), _literal(raw))
+        origins[key.strip()] = "--set"
+    settings = _validate(tree, origins)
+    config = Config(settings, _values(settings, origins), path.parent.resolve())
+    _check_sense(config, origins)
+    return config
+
+
+def from_frozen(settings: Mapping[str, Json], root: Path) -> Config:
+    """The settings a cycle started with, as journaled by `Settings.model_dump`."""
+    found = Settings.model_validate(settings)
+    return Config(found, _values(found, {}), root)
+
+
+def _from_environment(variables: Mapping[str, str]) -> dict[str, Json]:
+    found: dict[str, Json] = {}
+    for name, raw in variables.items():
+        path = name.removeprefix(PREFIX)
+        if name.startswith(PREFIX) and "__" in path:
+            found[path.lower().replace("__", ".")] = _literal(raw)
+    return found
+
+
+def _variable(key: str) -> str:
+    return PREFIX + key.upper().replace(".", "__")
+
+
+def _literal(raw: str) -> Json:
+    """Text from a flag or variable as TOML would read it; bare words are text."""
+    try:
+        value: Json = tomllib.loads(f"v = {raw.strip()}")["v"]
+    except tomllib.TOMLDecodeError:
+        return raw.strip()
+    return value
+
+
+def _put(tree: dict[str, Any], path: str, value: Json) -> None:
+    *parents, last = path.split(".")
+    node = tree
+    for part in parents:
+        child = node.setdefault(part, {})
+        if not isinstance(child, dict):
+            raise ConfigError(f"{path}: {part} is a value, not a section.")
+        node = child
+    node[last] = value
+
+
+def _lines(text: str) -> dict[str, int]:
+    """Dotted key -> line number, for messages. Reads plain `[section]` and `key =` lines."""
+    found: dict[str, int] = {}
+    section = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := re.match(r"\s*\[([^\[\]]+)\]", line):
+            section = re.sub(r"[\s\"']", "", header[1])
+            found[section] = number
+        elif pair := re.match(r"\s*([A-Za-z0-9_.\"'-]+)\s*=", line):
+            key = pair[1].strip("\"'")
+            found[f"{section}.{key}" if section else key] = number
+    return found
+
+
+def _validate(tree: Mapping[str, Any], origins: Mapping[str, str]) -> Settings:
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        path = ".".join(str(part) for part in first["loc"] if part != "[key]")
+        raise ConfigError(_complaint(path, first, _where(path, origins))) from error
+
+
+def _complaint(path: str, problem: Any, where: str) -> str:
+    if problem["type"] == "extra_forbidden":
+        parent, _, key = path.rpartition(".")
+        hint = plugins.suggest(key, _known_keys(parent))
+        return f"{path} is no setting ({where}). {hint}"
+    if problem["type"] == "missing":
+        return f"{path} is missing ({where})."
+    shown = json.dumps(problem.get("input"), default=str)
+    return f"{path} = {shown} ({where}): {problem['msg']}."
+
+
+def _known_keys(path: str) -> list[str]:
+    node: Any = Settings
+    for part in filter(None, path.split(".")):
+        if isinstance(node, type) and issubclass(node, BaseModel):
+            if part not in node.model_fields:
+                return []
+            node = node.model_fields[part].annotation
+        else:
+            node = get_args(node)[1]  # dict[Name, Section]: any name leads to the section
+    if isinstance(node, type) and issubclass(node, BaseModel):
+        return sorted(node.model_fields)
+    return []
+
+
+def _where(path: str, origins: Mapping[str, str]) -> str:
+    parts = path.split(".")
+    for end in range(len(parts), 0, -1):
+        if origin := origins.get(".".join(parts[:end])):
+            return origin
+    return "default"
+
+
+def _check_sense(config: Config, origins: Mapping[str, str]) -> None:
+    for name, task in config.settings.tasks.items():
+        try:
+            plugins.task(task.kind)
+        except ConfigError as error:
+            path = f"tasks.{name}.kind"
+            raise ConfigError(f"{path} ({_where(path, origins)}): {error}") from error
+    for name, model in config.settings.models.items():
+        for task_name in model.tasks:
+            if task_name not in config.settings.tasks:
+                path = f"models.{name}.tasks"
+                hint = plugins.suggest(task_name, sorted(config.settings.tasks))
+                raise ConfigError(
+                    f"{path} ({_where(path, origins)}) lists {task_name!r}, but there is no "
+                    f"[tasks.{task_name}] section. {hint}"
+                )
+        _check_training(name, model, origins)
+    if (start := config.settings.store.url.split(":")[0]) not in ("sqlite", "postgresql"):
+        raise ConfigError(
+            f"store.url ({_where('store.url', origins)}) starts with {start!r}; it must be "
+            "sqlite:///PATH or postgresql://USER@HOST/DATABASE."
+        )
+
+
+def _check_training(name: str, model: Model, origins: Mapping[str, str]) -> None:
+    path = f"models.{name}.train"
+    family = plugins.family(model.family)
+    method = model.train.get("method", family.methods[0])
+    if method not in family.methods:
+        raise ConfigError(
+            f"{path}.method ({_where(f'{path}.method', origins)}): {model.family} has no method "
+            f"{method!r}. {plugins.suggest(str(method), list(family.methods))}"
+        )
+    ranges = family.ranges(method)
+    for key, value in model.train.items():
+        if key == "method":
+            continue
+        where = _where(f"{path}.{key}", origins)
+        if key not in ranges:
+            raise ConfigError(
+                f"{path}.{key} is no setting of {method} ({where}). "
+                f"{plugins.suggest(key, sorted(ranges))}"
+            )
+        _check_range(f"{path}.{key}", value, ranges[key], method, where)
+
+
+def _check_range(path: str, value: Json, rule: Range, method: str, where: str) -> None:
+    if problem := rule.problem(value):
+        why = f" Outside it, {rule.why}." if rule.why else ""
+        raise ConfigError(f"{path}: {problem} ({method}).{why} It was set in {where}.")
+
+
+def _values(settings: Settings, origins: Mapping[str, str]) -> tuple[Value, ...]:
+    flat: dict[str, Json] = {}
+    _flatten(settings.model_dump(mode="json"), "", flat)
+    for name, model in settings.models.items():
+        family = plugins.family(model.family)
+        method = str(model.train.get("method", family.methods[0]))
+        if method in family.methods:
+            flat[f"models.{name}.train.method"] = method
+            for key, rule in family.ranges(method).items():
+                flat.setdefault(f"models.{name}.train.{key}", rule.default)
+    return tuple(
+        Value(path, value, origins.get(path, "default")) for path, value in sorted(flat.items())
+    )
+
+
+def _flatten(node: Any, path: str, out: dict[str, Json]) -> None:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            _flatten(value, f"{path}.{key}" if path else key, out)
+    else:
+        out[path] = node

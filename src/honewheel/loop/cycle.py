@@ -1,0 +1,413 @@
+"""One turn of the wheel: feedback -> dataset -> challenger -> proof -> decision -> alias -> report.
+
+Read this first. Each step is a function of journaled inputs and writes one row when it is done,
+so a crash at any point means: run the cycle again, it continues where it was and ends with the
+same dataset hash and (on CPU, with one seed) the same weights. Only this file joins the rooms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from honewheel import gate, plugins
+from honewheel.config import Config, from_frozen
+from honewheel.curate import build
+from honewheel.errors import HonewheelError, NotEnoughData, StoreBusy, StoreFull
+from honewheel.evaluate.measure import measure
+from honewheel.loop import intake, proof
+from honewheel.loop.journal import Journal
+from honewheel.records import (
+    AliasMove,
+    Cycle,
+    Dataset,
+    Decision,
+    Decoding,
+    Json,
+    Progress,
+    Spec,
+    Suite,
+    Version,
+    as_dict,
+    digest,
+)
+from honewheel.store import Store
+from honewheel.train import run as train
+
+CHAMPION = "champion"
+Listener = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """What every step of one cycle needs. `config` is the one the cycle started with."""
+
+    store: Store
+    config: Config
+    cycle: Cycle
+    journal: Journal
+    clock: Callable[[], datetime]
+    listen: Listener
+
+    @property
+    def model(self) -> str:
+        return self.cycle.model
+
+    @property
+    def run_dir(self) -> Path:
+        return self.config.state / "runs" / self.cycle.id
+
+    def say(self, stage: str, message: str = "", *, done: bool = False) -> None:
+        self.listen(Progress(stage=stage, step=int(done), total=1, message=message))
+
+
+def run(
+    store: Store,
+    config: Config,
+    model: str,
+    *,
+    clock: Callable[[], datetime],
+    listen: Listener,
+) -> tuple[Cycle, Decision]:
+    """Run or resume one cycle of a registered model; returns it with the gate's decision.
+
+    Raises:
+        StoreBusy: another cycle of this model is running.
+        NotEnoughData: nothing new, or too little, to learn from.
+        HonewheelError: any failure; the cycle is marked failed with the message, except when the
+            disk is full or the store busy: then it stays open and the next call resumes it.
+    """
+    with store.exclusive(f"cycle:{model}"):
+        cycle = store.cycles.running(model) or _start(store, config, model, clock)
+        turn = Turn(
+            store=store,
+            config=from_frozen(cycle.config, config.root),
+            cycle=cycle,
+            journal=Journal(store, cycle, clock),
+            clock=clock,
+            listen=listen,
+        )
+        try:
+            decision = _turn(turn)
+        except (StoreBusy, StoreFull):
+            raise
+        except HonewheelError as error:
+            store.cycles.finish(cycle.id, "failed", None, str(error), clock())
+            raise
+        store.cycles.finish(cycle.id, "done", decision.verdict, None, clock())
+        turn.say("cycle", decision.verdict, done=True)
+        return store.cycles.get(cycle.id), decision
+
+
+def _start(store: Store, config: Config, model: str, clock: Callable[[], datetime]) -> Cycle:
+    now, seq = clock(), store.log.last_seq()
+    previous = next(iter(store.cycles.list(model, 1)), None)
+    if previous and previous.state == "done" and previous.as_of_seq == seq:
+        same = previous.config == config.settings.model_dump(mode="json")
+        if same:
+            raise NotEnoughData(
+                f"Nothing to do: no feedback has arrived and no setting has changed since cycle "
+                f"{previous.number} of {model} ({previous.verdict}). Record feedback "
+                "(honewheel record, honewheel import FILE) and run the cycle again."
+            )
+    number = store.cycles.next_number(model)
+    cycle = Cycle(
+        id=f"{model}-{number:04d}",
+        model=model,
+        number=number,
+        state="running",
+        as_of=now,
+        as_of_seq=seq,
+        config=config.settings.model_dump(mode="json"),
+        started_at=now,
+    )
+    store.cycles.start(cycle)
+    return cycle
+
+
+def _turn(turn: Turn) -> Decision:
+    champion = _champion(turn)
+    built = _build(turn)
+    dataset = turn.store.datasets.load(built["dataset"])
+    challenger = _train(turn, dataset, champion)
+    suites = _evaluate(turn, champion, challenger)
+    decision = _gate(turn, dataset, champion, challenger, suites)
+    _promote(turn, decision, champion, challenger)
+    return decision
+
+
+# --- champion -----------------------------------------------------------------------------------
+
+
+def _champion(turn: Turn) -> Version:
+    """The version the challenger must beat, fixed for this cycle; the bare base at first."""
+
+    def work() -> Json:
+        move = ensure_champion(turn.store, turn.config, turn.model, turn.clock())
+        return {"version": move.version, "revision": move.revision}
+
+    found = turn.journal.step("champion", [turn.cycle.id], work)
+    return turn.store.versions.get(turn.model, found["version"])
+
+
+def ensure_champion(store: Store, config: Config, model: str, now: datetime) -> AliasMove:
+    """The champion of a model; a model without one starts from its base (version 0)."""
+    if move := store.versions.alias(model, CHAMPION):
+        return move
+    settings = config.model(model)[1]
+    _, base_hash = plugins.family(settings.family).resolve(settings.base)
+    base = store.versions.ensure_base(model, settings.base, base_hash, now)
+    move = AliasMove(
+        model=model,
+        alias=CHAMPION,
+        revision=1,
+        version=base.number,
+        previous=None,
+        reason="the base, before any feedback",
+        at=now,
+    )
+    store.versions.move_alias(move, expected_revision=0, decision=None)
+    return move
+
+
+# --- 1. build -----------------------------------------------------------------------------------
+
+
+def _build(turn: Turn) -> dict[str, Any]:
+    """Intake what is new, then seal the dataset of everything known at `as_of`."""
+    settings = turn.config.model(turn.model)[1]
+    inputs: Json = [turn.cycle.as_of_seq, turn.cycle.as_of.isoformat(), build.VERSION]
+
+    def work() -> Json:
+        intake.run(turn.store, turn.config, listen=turn.listen)
+        held_out = [item for task in settings.tasks for item in turn.store.suites.items(task)]
+        events = list(turn.store.log.events(settings.tasks, turn.cycle.as_of_seq))
+        dataset = build.build(
+            events,
+            as_of=turn.cycle.as_of,
+            settings=_build_settings(turn.config),
+            held_out=held_out,
+            used=frozenset(),  # training starts from the bare base: it has to be shown everything
+            checks=intake.checker(turn.config),
+        )
+        turn.store.datasets.seal(dataset, turn.cycle.id, turn.cycle.as_of_seq)
+        return _build_summary(dataset, len(events))
+
+    turn.say("build")
+    found = dict(turn.journal.step("build", inputs, work))
+    turn.say("build", _build_message(found), done=True)
+    return found
+
+
+def _build_settings(config: Config) -> build.Settings:
+    return build.Settings(**config.settings.curate.model_dump())
+
+
+def _build_summary(dataset: Dataset, events: int) -> dict[str, Json]:
+    dropped: dict[str, int] = {}
+    for item in dataset.dropped:
+        dropped[item.reason] = dropped.get(item.reason, 0) + 1
+    return {
+        "dataset": dataset.hash,
+        "events": events,
+        "new": sum(row.role == "new" for row in dataset.train),
+        "replay": sum(row.role == "replay" for row in dataset.train),
+        "val": len(dataset.val),
+        "simulated": sum(row.simulated for row in dataset.train),
+        "tasks": list(dataset.tasks),
+        "dropped": dropped,
+    }
+
+
+def _build_message(found: dict[str, Any]) -> str:
+    dropped = ", ".join(f"{count:,} {reason}" for reason, count in sorted(found["dropped"].items()))
+    text = (
+        f"{found['events']:,} events -> {found['new']:,} new examples, "
+        f"{found['replay']:,} replayed, {found['val']:,} to val"
+    )
+    return f"{text}; not used: {dropped}" if dropped else text
+
+
+# --- 2. train -----------------------------------------------------------------------------------
+
+
+def _train(turn: Turn, dataset: Dataset, champion: Version) -> Version:
+    """The challenger: a new version from the base, trained in a child process."""
+    settings = turn.config.model(turn.model)[1]
+    family = plugins.family(settings.family)
+    spec = Spec(
+        family=settings.family,
+        base=settings.base,
+        base_hash=family.resolve(settings.base)[1],
+        method=turn.config.method(turn.model),
+        settings=turn.config.hyperparameters(turn.model),
+        seed=turn.config.settings.curate.seed,
+    )
+
+    def work() -> Json:
+        started = turn.clock()
+        final = train.run(settings.family, spec, dataset, turn.run_dir, turn.listen)
+        files = turn.store.files.put(final)
+        known = turn.store.versions.by_cycle(turn.cycle.id)
+        number = known.number if known else turn.store.versions.next_number(turn.model)
+        if known is None:
+            turn.store.versions.create(
+                Version(
+                    model=turn.model,
+                    number=number,
+                    base=spec.base,
+                    base_hash=spec.base_hash,
+                    created_at=turn.clock(),
+                    files=files,
+                    dataset=dataset.hash,
+                    run=digest([spec.hash, dataset.hash]),
+                    cycle=turn.cycle.id,
+                    parent=champion.number,
+                )
+            )
+        history = train.history(turn.run_dir)
+        return {
+            "version": number,
+            "files": files,
+            "run": digest([spec.hash, dataset.hash]),
+            "spec": as_dict(spec),
+            "base_hash": spec.base_hash,
+            "history": history,
+            "steps": max((int(point["step"]) for point in history), default=0),
+            "seconds": (turn.clock() - started).total_seconds(),
+        }
+
+    turn.say("train", f"{spec.method} on {spec.base}")
+    found = turn.journal.step("train", [dataset.hash, spec.hash], work)
+    turn.say("train", f"{turn.model}@{found['version']} in {found['seconds']:.0f} s", done=True)
+    return turn.store.versions.get(turn.model, found["version"])
+
+
+# --- 3. evaluate --------------------------------------------------------------------------------
+
+
+def _evaluate(turn: Turn, champion: Version, challenger: Version) -> list[Suite]:
+    """Base, champion and challenger answer the same items; only what is not cached generates."""
+    suites = proof.panels(turn.store, turn.config, turn.model, turn.cycle.as_of_seq)
+    base = turn.store.versions.get(turn.model, 0)
+    decoding = Decoding(max_new_tokens=turn.config.settings.evaluate.max_new_tokens)
+    versions = list({v.number: v for v in (base, champion, challenger)}.values())
+    inputs: Json = [
+        proof.VERSION,
+        [suite.hash for suite in suites],
+        [[version.name, version.files] for version in versions],
+        as_dict(decoding),
+        proof.judges(turn.config, suites),
+    ]
+
+    def work() -> Json:
+        started = turn.clock()
+        for version in versions:
+            rows = proof.score(turn.store, turn.config, version, suites, decoding, turn.listen)
+            turn.store.versions.save_eval(turn.cycle.id, rows)
+        return {
+            "base": base.name,
+            "champion": champion.name,
+            "challenger": challenger.name,
+            "panels": [
+                {"suite": s.name, "task": s.task, "role": s.role, "items": len(s.items)}
+                for s in suites
+            ],
+            "seconds": (turn.clock() - started).total_seconds(),
+        }
+
+    count = sum(len(suite.items) for suite in suites)
+    turn.say("evaluate", f"{challenger.name} against {champion.name} on {count:,} held-out prompts")
+    found = turn.journal.step("evaluate", inputs, work)
+    turn.say("evaluate", f"{count:,} prompts in {found['seconds']:.0f} s", done=True)
+    return suites
+
+
+# --- 4. gate ------------------------------------------------------------------------------------
+
+
+def _gate(
+    turn: Turn, dataset: Dataset, champion: Version, challenger: Version, suites: Sequence[Suite]
+) -> Decision:
+    """The verdict on the scored rows, with its numbers."""
+    policy = _policy(turn.config, turn.model)
+    sides = proof.sides(
+        turn.store.versions.eval_rows(turn.cycle.id), suites, champion.name, challenger.name
+    )
+    evidence = measure(
+        sides.panels,
+        sides.guards,
+        trained=dataset.tasks,
+        policy=policy,
+        resamples=turn.config.settings.evaluate.resamples,
+    )
+    decision = gate.decide(evidence, policy, challenger=challenger.name, champion=champion.name)
+
+    def work() -> Json:
+        turn.store.versions.save_decision(turn.cycle.id, decision)
+        return {"verdict": decision.verdict}
+
+    turn.say("gate")
+    turn.journal.step("gate", [gate.VERSION, as_dict(decision)], work)
+    turn.say("gate", decision.verdict, done=True)
+    return decision
+
+
+def _policy(config: Config, model: str) -> gate.Policy:
+    """The gate's settings of a model: points become shares, tasks bring their floors."""
+    settings = config.model(model)[1]
+    floors: dict[str, float] = {}
+    for name in settings.tasks:
+        asked = config.task(name).gate
+        floors |= {name: asked.floor / 100} if asked.floor else {}
+        floors |= {f"{name}/valid": asked.validity_floor / 100} if asked.validity_floor else {}
+    return gate.Policy(
+        benefit_level=settings.gate.benefit_level,
+        guard_level=settings.gate.guard_level,
+        min_gain=settings.gate.min_gain / 100,
+        margin=settings.gate.margin / 100,
+        validity_margin=settings.gate.validity_margin / 100,
+        min_items=settings.gate.min_items,
+        floors=floors,
+    )
+
+
+# --- 5. promote ---------------------------------------------------------------------------------
+
+
+def _promote(turn: Turn, decision: Decision, champion: Version, challenger: Version) -> None:
+    """Move the champion alias by compare-and-swap, with the decision as its evidence."""
+    if decision.verdict != "promote":
+        return
+    expected = int(turn.journal.step("champion", [turn.cycle.id], dict)["revision"])
+
+    def work() -> Json:
+        moved = [
+            move
+            for move in turn.store.versions.history(turn.model, CHAMPION)
+            if move.cycle == turn.cycle.id
+        ]
+        if not moved:
+            move = AliasMove(
+                model=turn.model,
+                alias=CHAMPION,
+                revision=expected + 1,
+                version=challenger.number,
+                previous=champion.number,
+                reason=decision.reasons[0],
+                at=turn.clock(),
+                cycle=turn.cycle.id,
+            )
+            turn.store.versions.move_alias(move, expected_revision=expected, decision=decision)
+        return {
+            "alias": CHAMPION,
+            "version": challenger.number,
+            "previous": champion.number,
+            "revision": expected + 1,
+        }
+
+    turn.journal.step("promote", [challenger.name, expected], work)
+    turn.say("promote", f"{challenger.name} is champion", done=True)

@@ -1,0 +1,129 @@
+"""After the fact, one at a time: judge -> fingerprint -> link into a group -> give a split.
+
+Serialised (one intake per store) because a group's split is recorded at first sight and later
+responses must see it. The cost of a response depends on its length, not on the history.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from honewheel import plugins
+from honewheel.config import Config
+from honewheel.curate import dedup, split
+from honewheel.curate.dedup import Candidate
+from honewheel.records import Check, Finding, Placement, Progress, Response
+from honewheel.store import Store
+
+BATCH = 200  # responses a transaction
+VERSION = f"1.{dedup.VERSION}.{split.VERSION}"
+
+Checker = Callable[[str, str, Mapping[str, str]], Check]
+
+
+def checker(config: Config) -> Checker:
+    """(task, text, context) -> Check, by the kinds of the project's tasks."""
+    kinds = {name: plugins.task(task.kind) for name, task in config.settings.tasks.items()}
+
+    def check(task: str, text: str, context: Mapping[str, str]) -> Check:
+        if task in kinds:
+            return kinds[task].check(text, context)
+        gone = Finding(code="no-task", message=f"task {task!r} is no longer defined")
+        return Check(score=0.0, findings=(gone,))
+
+    return check
+
+
+def run(store: Store, config: Config, listen: Callable[[Progress], None]) -> int:
+    """Place every response that has no placement yet; returns how many. Resumable at any row."""
+    done = 0
+    check = checker(config)
+    judges = {name: plugins.task(task.kind).version for name, task in config.settings.tasks.items()}
+    with store.exclusive("intake"):
+        while responses := store.log.unplaced(BATCH):
+            batch = _Batch(store, check, judges)
+            for response in responses:
+                batch.add(response)
+            store.intake.place(batch.placements, batch.bands, batch.signatures)
+            done += len(responses)
+            listen(Progress(stage="intake", step=done, total=0))
+    return done
+
+
+@dataclass
+class _Batch:
+    """Responses being placed together; they see each other before the store does."""
+
+    store: Store
+    check: Checker
+    judges: Mapping[str, str]
+    placements: list[Placement] = field(default_factory=list)
+    bands: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    signatures: dict[str, bytes] = field(default_factory=dict)
+    seen: dict[tuple[str, int], list[Candidate]] = field(default_factory=lambda: defaultdict(list))
+    exact: dict[tuple[str, str], Candidate] = field(default_factory=dict)
+
+    def add(self, response: Response) -> None:
+        key = dedup.exact_key(response.prompt, response.context)
+        signed = dedup.signature(response.prompt, response.context)
+        keys = dedup.bands(signed)
+        near = self._candidates(response.task, key, keys)
+        link = dedup.link(response.id, key, signed, near)
+        placement = Placement(
+            response_id=response.id,
+            task=response.task,
+            group=link.group,
+            split=link.split or split.assign(link.group, response.task),
+            exact=key,
+            judge=self.judges.get(response.task, "none"),
+            check=self.check(response.task, response.output, response.context),
+            twin=link.twin,
+            similarity=link.similarity,
+            quarantined=link.quarantined,
+        )
+        self.placements.append(placement)
+        self.bands[response.id] = keys
+        self.signatures[response.id] = signed
+        if placement.quarantined is None:
+            self._remember(placement, keys, signed)
+
+    def _candidates(self, task: str, key: str, keys: Iterable[int]) -> list[Candidate]:
+        """Earlier responses of the task that share a band or the exact key, each once."""
+        found = {one.response_id: one for one in self._stored(task, key, tuple(keys))}
+        for band in keys:
+            found |= {one.response_id: one for one in self.seen.get((task, band), ())}
+        if twin := self.exact.get((task, key)):
+            found[twin.response_id] = twin
+        return list(found.values())
+
+    def _stored(self, task: str, key: str, keys: tuple[int, ...]) -> list[Candidate]:
+        rows = self.store.intake.candidates(task, keys)
+        found = [
+            Candidate(response_id=name, exact="", signature=signed, group=group, split=part)
+            for name, signed, group, part in rows
+        ]
+        if twin := self.store.intake.by_exact(task, key):
+            found.append(
+                Candidate(
+                    response_id=twin.response_id,
+                    exact=twin.exact,
+                    signature=b"",
+                    group=twin.group,
+                    split=twin.split,
+                )
+            )
+        return found
+
+    def _remember(self, placement: Placement, keys: Iterable[int], signed: bytes) -> None:
+        one = Candidate(
+            response_id=placement.response_id,
+            exact=placement.exact,
+            signature=signed,
+            group=placement.group,
+            split=placement.split,
+        )
+        for band in keys:
+            self.seen[placement.task, band].append(one)
+        self.exact.setdefault((placement.task, placement.exact), one)

@@ -1,0 +1,147 @@
+"""From feedback to weights and back: which event shaped which version, and why another did not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from honewheel.config import Config
+from honewheel.loop.cycle import CHAMPION
+from honewheel.loop.registry import find
+from honewheel.records import Event, Version, as_dict
+from honewheel.store import Store
+
+
+def trace(store: Store, config: Config, name: str) -> dict[str, Any]:
+    """From an event or a feedback id to every version it shaped, or from a version to its events.
+
+    Raises NotFound.
+    """
+    if "@" in name or name.isdigit() or name in config.settings.models:
+        return _trace_version(store, find(store, config, name))
+    return _trace_event(store, store.log.event(name))
+
+
+def _trace_event(store: Store, event: Event) -> dict[str, Any]:
+    uses = store.datasets.uses(event.id)
+    found = []
+    for use in uses:
+        for version in store.versions.by_dataset(use.dataset):
+            decision = store.versions.decision(version.cycle) if version.cycle else None
+            found.append(
+                {
+                    "version": version.name,
+                    "dataset": use.dataset,
+                    "example": use.example,
+                    "role": use.role,
+                    "split": use.split,
+                    "weight": use.weight,
+                    "cycle": version.cycle,
+                    "verdict": decision.verdict if decision else None,
+                    "champion": _champion(store, version),
+                }
+            )
+    return {
+        "event": event.id,
+        "task": event.response.task,
+        "recorded": event.response.created_at.isoformat(),
+        "produced_by": event.response.version,
+        "feedback": [as_dict(item) for item in event.feedback],
+        "group": event.placement.group if event.placement else None,
+        "split": event.placement.split if event.placement else None,
+        "versions": found,
+    }
+
+
+def _trace_version(store: Store, version: Version) -> dict[str, Any]:
+    events: list[dict[str, Any]] = []
+    if version.dataset:
+        dataset = store.datasets.load(version.dataset)
+        events = [
+            {
+                "event": event,
+                "example": row.id,
+                "task": row.task,
+                "role": row.role,
+                "split": row.split,
+                "weight": row.weight,
+                "simulated": row.simulated,
+            }
+            for row in (*dataset.train, *dataset.val)
+            for event in row.events
+        ]
+    return {
+        "version": version.name,
+        "base": version.base,
+        "base_hash": version.base_hash,
+        "files": version.files,
+        "dataset": version.dataset,
+        "run": version.run,
+        "cycle": version.cycle,
+        "parent": None if version.parent is None else f"{version.model}@{version.parent}",
+        "champion": _champion(store, version),
+        "events": events,
+    }
+
+
+def _champion(store: Store, version: Version) -> bool:
+    move = store.versions.alias(version.model, CHAMPION)
+    return move is not None and move.version == version.number
+
+
+def explain(store: Store, config: Config, name: str) -> dict[str, Any]:
+    """Whether an event is in the newest dataset of each model that knows its task, and why not.
+
+    Raises NotFound.
+    """
+    event = store.log.event(name)
+    placement = event.placement
+    answers = [
+        _explain_for(store, event, model)
+        for model, settings in config.settings.models.items()
+        if event.response.task in settings.tasks
+    ]
+    return {
+        "event": event.id,
+        "task": event.response.task,
+        "simulated": event.simulated,
+        "group": placement.group if placement else None,
+        "split": placement.split if placement else None,
+        "twin": placement.twin if placement else None,
+        "similarity": placement.similarity if placement else None,
+        "check": as_dict(placement.check) if placement else None,
+        "quarantined": placement.quarantined if placement else None,
+        "models": answers,
+    }
+
+
+def _explain_for(store: Store, event: Event, model: str) -> dict[str, Any]:
+    for cycle in store.cycles.list(model, 1_000):
+        built = store.cycles.step(cycle.id, "build")
+        if built is None:
+            continue
+        if cycle.as_of_seq < event.seq:
+            break
+        dataset = str(built[1]["dataset"])
+        for use in store.datasets.uses(event.id):
+            if use.dataset == dataset:
+                kind = "validated on" if use.split == "val" else "trained on"
+                return {
+                    "model": model,
+                    "answer": f"{kind} in {cycle.id}",
+                    "dataset": dataset,
+                    "role": use.role,
+                    "weight": use.weight,
+                }
+        for item in store.datasets.dropped(dataset):
+            if item.event == event.id:
+                reason = f"{item.reason}: {item.detail}" if item.detail else item.reason
+                return {
+                    "model": model,
+                    "answer": f"not trained on in {cycle.id}: {reason}",
+                    "dataset": dataset,
+                }
+    return {
+        "model": model,
+        "answer": "not seen by a cycle yet; the next one considers it (honewheel cycle)",
+        "dataset": None,
+    }

@@ -1,0 +1,147 @@
+"""What a challenger is measured on, and every version's scored answers to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from honewheel import plugins
+from honewheel.config import Config
+from honewheel.curate import panel
+from honewheel.evaluate import metrics
+from honewheel.evaluate.measure import Sides
+from honewheel.loop import intake
+from honewheel.records import (
+    Decoding,
+    EvalRow,
+    Item,
+    Json,
+    Prediction,
+    Progress,
+    Suite,
+    Version,
+    as_dict,
+    digest,
+)
+from honewheel.store import Store
+
+VERSION = f"1.{panel.VERSION}.{metrics.VERSION}"
+SAVE_EVERY = 32  # answers a transaction: a killed evaluation repeats at most this many
+
+Listener = Callable[[Progress], None]
+
+
+def panels(store: Store, config: Config, model: str, as_of_seq: int) -> list[Suite]:
+    """The rolling test panels of a model's tasks and the frozen suites imported for them."""
+    tasks = config.model(model)[1].tasks
+    check = intake.checker(config)
+    names = [row.name for row in store.suites.list() if row.task in tasks]
+    found = [store.suites.get(name) for name in sorted(names)]
+    for task in tasks:
+        items = panel.panel(
+            store.log.events([task], as_of_seq),
+            check=check,
+            size=config.settings.evaluate.panel_size,
+            min_value=config.settings.curate.min_value,
+        )
+        if items:
+            found.append(Suite(name=f"panel-{task}", task=task, role="panel", items=items))
+    return found
+
+
+def judges(config: Config, suites: Sequence[Suite]) -> Json:
+    """Task -> version of the check that scores it; part of the evaluation's identity."""
+    tasks = sorted({suite.task for suite in suites})
+    return {task: plugins.task(config.task(task).kind).version for task in tasks}
+
+
+def score(
+    store: Store,
+    config: Config,
+    version: Version,
+    suites: Sequence[Suite],
+    decoding: Decoding,
+    listen: Listener,
+) -> list[EvalRow]:
+    """One row an item: a version's answers to the suites, scored by their tasks."""
+    items = [item for suite in suites for item in suite.items]
+    answers = predict(store, config, version, items, decoding, listen)
+    rows: list[EvalRow] = []
+    for suite in suites:
+        compare = plugins.task(config.task(suite.task).kind).compare
+        rows += metrics.rows(version.name, suite.name, suite.items, answers, compare)
+    return rows
+
+
+def predict(
+    store: Store,
+    config: Config,
+    version: Version,
+    items: Sequence[Item],
+    decoding: Decoding,
+    listen: Listener,
+) -> list[Prediction]:
+    """One Prediction an item, from the cache where this version answered the prompt before.
+
+    The cache is keyed by what decides the answer: base, files, decoding, prompt and context.
+    """
+    key = digest([version.base_hash, version.files])
+    how = digest(as_dict(decoding))
+    asked = {item.id: digest([item.prompt, dict(item.context)]) for item in items}
+    known = store.versions.predictions(key, how, sorted(set(asked.values())))
+    missing = list({asked[item.id]: item for item in items if asked[item.id] not in known}.values())
+    if missing:
+        folder = store.files.verify(version.files) if version.files else None
+        family = plugins.family(config.model(version.model)[1].family)
+        fresh: dict[str, tuple[str, int, bool]] = {}
+        with family.open(version.base, folder) as model:
+            for step, found in enumerate(model.predict(missing, decoding), start=1):
+                fresh[asked[found.item]] = (found.output, found.tokens, found.stopped)
+                listen(_progress(version, step, len(missing)))
+                if len(fresh) == SAVE_EVERY or step == len(missing):
+                    store.versions.save_predictions(key, how, fresh)
+                    known |= fresh
+                    fresh = {}
+    return [_prediction(item.id, known[asked[item.id]]) for item in items]
+
+
+def _progress(version: Version, step: int, total: int) -> Progress:
+    return Progress(stage="evaluate", step=step, total=total, message=version.name)
+
+
+def _prediction(item: str, answer: tuple[str, int, bool]) -> Prediction:
+    output, tokens, stopped = answer
+    return Prediction(item=item, output=output, tokens=tokens, stopped=stopped)
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """Rows of champion and challenger: by task for panels, by suite for guards."""
+
+    panels: dict[str, Sides]
+    guards: dict[str, Sides]
+
+
+def sides(
+    rows: Sequence[EvalRow], suites: Sequence[Suite], champion: str, challenger: str
+) -> Paired:
+    """Rows sorted by what they speak for; the base's go beside them.
+
+    A suite with the role panel joins its task's test panel, one with the role guard stands alone.
+    """
+    base = f"{challenger.rpartition('@')[0]}@0"
+
+    def pick(names: set[str]) -> Sides:
+        def of(version: str) -> list[EvalRow]:
+            return [row for row in rows if row.version == version and row.suite in names]
+
+        return Sides(challenger=of(challenger), champion=of(champion), base=of(base))
+
+    by_task: dict[str, set[str]] = {}
+    guards: dict[str, Sides] = {}
+    for suite in suites:
+        if suite.role == "panel":
+            by_task.setdefault(suite.task, set()).add(suite.name)
+        else:
+            guards[suite.name] = pick({suite.name})
+    return Paired({task: pick(names) for task, names in sorted(by_task.items())}, guards)

@@ -1,0 +1,146 @@
+"""honewheel.toml: order of precedence, origins, and what a mistake is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from honewheel import config
+from honewheel.errors import ConfigError
+
+GOOD = """\
+[project]
+name = "acme"
+
+[models.artifacts]
+family = "causal-lm"
+base = "honewheel/tiny"
+tasks = ["erd"]
+
+[models.artifacts.train]
+method = "lora"
+rank = 8
+
+[tasks.erd]
+kind = "mermaid-erd"
+
+[curate]
+half_life_days = 90
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    path = tmp_path / "honewheel.toml"
+    path.write_text(GOOD)
+    return path
+
+
+def told(path: Path, text: str, **kwargs: object) -> str:
+    path.write_text(text)
+    with pytest.raises(ConfigError) as found:
+        config.load(path, environment={}, **kwargs)  # type: ignore[arg-type]
+    return str(found.value)
+
+
+def origin(found: config.Config, path: str) -> tuple[object, str]:
+    value = next(item for item in found.values if item.path == path)
+    return value.value, value.origin
+
+
+def test_flag_beats_environment_beats_file_beats_default(project: Path) -> None:
+    key = "curate.half_life_days"
+    assert origin(config.load(project, environment={}), "curate.seed") == (0, "default")
+    assert origin(config.load(project, environment={}), key) == (90.0, "honewheel.toml line 17")
+    environment = {"HONEWHEEL_CURATE__HALF_LIFE_DAYS": "30"}
+    found = config.load(project, environment=environment)
+    assert origin(found, key) == (30.0, "HONEWHEEL_CURATE__HALF_LIFE_DAYS")
+    assert found.settings.curate.half_life_days == 30
+    found = config.load(project, environment=environment, flags=[f"{key}=7"])
+    assert origin(found, key) == (7.0, "--set")
+
+
+def test_every_hyperparameter_is_listed_with_its_default(project: Path) -> None:
+    found = config.load(project, environment={})
+    paths = {value.path for value in found.values}
+    assert "models.artifacts.train.learning_rate" in paths
+    assert origin(found, "models.artifacts.train.rank") == (8, "honewheel.toml line 11")
+    assert found.hyperparameters("artifacts")["rank"] == 8
+    assert "method" not in found.hyperparameters("artifacts")
+
+
+def test_an_unknown_key_gets_a_did_you_mean_and_its_line(project: Path) -> None:
+    text = told(project, GOOD + "halflife_days = 3\n")
+    assert "curate.halflife_days is no setting (honewheel.toml line 18)" in text
+    assert "Did you mean half_life_days?" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (("rank = 8", "rnak = 8"), "Did you mean rank?"),
+        (("rank = 8", "learning_rate = 0.5"), "models.artifacts.train.learning_rate: 0.5 is outside"),
+        (("rank = 8", "rank = 8.5"), "not a whole number"),
+        (('tasks = ["erd"]', 'tasks = ["edr"]'), "Did you mean erd?"),
+        (('tasks = ["erd"]', "tasks = []"), "models.artifacts.tasks"),
+        (('kind = "mermaid-erd"', 'kind = "mermaid-er"'), "Did you mean mermaid-erd?"),
+        (('family = "causal-lm"', 'family = "casual-lm"'), "Did you mean causal-lm?"),
+        (('method = "lora"', 'method = "loar"'), "Did you mean lora?"),
+        (("half_life_days = 90", "half_life_days = -1"), "greater than 0"),
+        (("half_life_days = 90", "half_life_days = nan"), "finite number"),
+        (("[curate]", "[store]\nurl = 'mysql://x'\n[curate]"), "store.url"),
+        (("[curate]", "[curate"), "not valid TOML"),
+    ],
+)
+def test_a_mistake_names_the_key_and_the_reason(
+    project: Path, change: tuple[str, str], expected: str
+) -> None:
+    assert expected in told(project, GOOD.replace(*change))
+
+
+def test_a_range_message_tells_method_and_place(project: Path) -> None:
+    text = told(project, GOOD.replace("rank = 8", "learning_rate = 0.5"))
+    assert "(lora)" in text
+    assert "It was set in honewheel.toml line 11." in text
+
+
+def test_a_flag_without_a_value_is_refused(project: Path) -> None:
+    with pytest.raises(ConfigError, match="KEY=VALUE"):
+        config.load(project, environment={}, flags=["curate.seed"])
+
+
+def test_a_flag_through_a_value_is_refused(project: Path) -> None:
+    with pytest.raises(ConfigError, match="a value, not a section"):
+        config.load(project, environment={}, flags=["project.name.first=1"])
+
+
+def test_the_nearest_file_upwards_is_found(project: Path) -> None:
+    deep = project.parent / "a" / "b"
+    deep.mkdir(parents=True)
+    assert config.find(deep) == project
+
+
+def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="honewheel init"):
+        config.find(tmp_path)
+
+
+def test_frozen_settings_come_back_equal(project: Path) -> None:
+    found = config.load(project, environment={})
+    dumped = found.settings.model_dump(mode="json")
+    assert config.from_frozen(dumped, found.root).settings == found.settings
+
+
+def test_asking_for_an_unregistered_model_suggests_one(project: Path) -> None:
+    found = config.load(project, environment={})
+    with pytest.raises(ConfigError, match="Did you mean artifacts"):
+        found.model("artefacts")
+    with pytest.raises(ConfigError, match="No task 'ddl'"):
+        found.task("ddl")
+
+
+def test_several_models_need_a_name(project: Path) -> None:
+    project.write_text(GOOD + '[models.other]\ntasks = ["erd"]\n')
+    with pytest.raises(ConfigError, match="registers 2"):
+        config.load(project, environment={}).model()
