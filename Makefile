@@ -21,8 +21,7 @@ demo: .venv/train  ## feedback -> data -> fine-tune -> proof -> promotion, on yo
 
 test: .venv/dev  ## the default tests, with coverage of src/
 	$(ENV) $(BIN)/coverage erase
-	$(ENV) COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml \
-	  $(BIN)/coverage run -m pytest -m "not slow and not npm"
+	$(ENV) $(BIN)/coverage run -m pytest -m "not slow and not npm"
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --skip-covered --fail-under=90 | tail -n 25
 

@@ -80,7 +80,10 @@ def test_an_unknown_key_gets_a_did_you_mean_and_its_line(project: Path) -> None:
     ("change", "expected"),
     [
         (("rank = 8", "rnak = 8"), "Did you mean rank?"),
-        (("rank = 8", "learning_rate = 0.5"), "models.artifacts.train.learning_rate: 0.5 is outside"),
+        (
+            ("rank = 8", "learning_rate = 0.5"),
+            "models.artifacts.train.learning_rate: 0.5 is outside",
+        ),
         (("rank = 8", "rank = 8.5"), "not a whole number"),
         (('tasks = ["erd"]', 'tasks = ["edr"]'), "Did you mean erd?"),
         (('tasks = ["erd"]', "tasks = []"), "models.artifacts.tasks"),

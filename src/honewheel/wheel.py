@@ -5,6 +5,7 @@ Everything the command line does goes through here, so a script can do the same.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any, Self
 
 from honewheel import config as settings_file
 from honewheel.config import Config
-from honewheel.errors import ConfigError, InputError, NotFound
+from honewheel.errors import ConfigError, HonewheelError, InputError, NotFound
 from honewheel.events import importers, ingest, suites
 from honewheel.events.importers import Imported
 from honewheel.loop import cycle as loop
@@ -49,6 +50,9 @@ kind = "sql"
 [tasks.gherkin]
 kind = "gherkin"
 """
+
+
+_log = logging.getLogger(__name__)
 
 
 def _nobody(_: Progress) -> None:
@@ -163,12 +167,25 @@ class Wheel:
         The report is written when it ends: see `report`.
         """
         name = self.config.model(model)[0]
-        turn, decision = loop.run(
-            self.store, self.config, name, clock=self.clock, listen=on_progress
-        )
+        try:
+            turn, decision = loop.run(
+                self.store, self.config, name, clock=self.clock, listen=on_progress
+            )
+        except HonewheelError:
+            self._report_failure(name)
+            raise
         self.report(turn.id)
         on_progress(Progress(stage="report", step=1, total=1, message=turn.id))
         return decision
+
+    def _report_failure(self, model: str) -> None:
+        """Write how far a failed cycle got; the error that ended it is what the caller sees."""
+        newest = next(iter(self.cycles(model, 1)), None)
+        if newest is not None and newest.state == "failed":
+            try:
+                self.report(newest.id)
+            except HonewheelError as error:
+                _log.warning("no report of %s: %s", newest.id, error)
 
     def cycles(self, model: str | None = None, limit: int = 20) -> list[Cycle]:
         return list(self.store.cycles.list(model, limit))

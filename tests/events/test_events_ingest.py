@@ -112,9 +112,10 @@ def test_a_bad_line_is_refused_with_the_reason(raw: str, reason: str) -> None:
 @given(st.text(max_size=300))
 def test_any_text_is_accepted_or_refused_but_never_crashes(raw: str) -> None:
     try:
-        ingest.parse(raw, now=NOW)
-    except InputError as error:
-        assert str(error)
+        found = ingest.parse(raw, now=NOW)
+    except InputError:
+        return
+    assert found.feedback or found.response
 
 
 @given(
@@ -128,7 +129,6 @@ def test_any_text_is_accepted_or_refused_but_never_crashes(raw: str) -> None:
 def test_any_value_in_any_key_is_accepted_or_refused(value: Any, key: str) -> None:
     try:
         found = ingest.entry(ROW | {key: value}, now=NOW)
-    except InputError as error:
-        assert str(error)
-    else:
-        assert found.response is not None
+    except InputError:
+        return
+    assert found.response is not None

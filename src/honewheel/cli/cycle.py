@@ -21,7 +21,7 @@ def cycle(context: typer.Context, model: Model = None, as_json: show.Json = Fals
     with show.run_log(project.config.root, "cycle") as log, show.Watcher() as watch:
         decision = project.cycle(name, watch)
     newest = project.cycles(name, 1)[0]
-    report = project.config.state / "reports" / newest.id / "report.html"
+    report = project.config.state / "reports" / newest.id / f"{newest.id}.html"
     show.say()
     show.decision(decision)
     show.say()

@@ -7,6 +7,7 @@ same dataset hash and (on CPU, with one seed) the same weights. Only this file j
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,16 +17,25 @@ from typing import Any
 from honewheel import gate, plugins
 from honewheel.config import Config, from_frozen
 from honewheel.curate import build
-from honewheel.errors import HonewheelError, NotEnoughData, StoreBusy, StoreFull
+from honewheel.errors import (
+    ConfigError,
+    HonewheelError,
+    NotEnoughData,
+    NotEnoughMemory,
+    StoreBusy,
+    StoreFull,
+)
 from honewheel.evaluate.measure import measure
 from honewheel.loop import intake, proof
 from honewheel.loop.journal import Journal
+from honewheel.loop.registry import CHAMPION, ensure_champion
 from honewheel.records import (
     AliasMove,
     Cycle,
     Dataset,
     Decision,
     Decoding,
+    Finding,
     Json,
     Progress,
     Spec,
@@ -35,9 +45,9 @@ from honewheel.records import (
     digest,
 )
 from honewheel.store import Store
+from honewheel.train import history
 from honewheel.train import run as train
 
-CHAMPION = "champion"
 Listener = Callable[[Progress], None]
 
 
@@ -153,26 +163,6 @@ def _champion(turn: Turn) -> Version:
     return turn.store.versions.get(turn.model, found["version"])
 
 
-def ensure_champion(store: Store, config: Config, model: str, now: datetime) -> AliasMove:
-    """The champion of a model; a model without one starts from its base (version 0)."""
-    if move := store.versions.alias(model, CHAMPION):
-        return move
-    settings = config.model(model)[1]
-    _, base_hash = plugins.family(settings.family).resolve(settings.base)
-    base = store.versions.ensure_base(model, settings.base, base_hash, now)
-    move = AliasMove(
-        model=model,
-        alias=CHAMPION,
-        revision=1,
-        version=base.number,
-        previous=None,
-        reason="the base, before any feedback",
-        at=now,
-    )
-    store.versions.move_alias(move, expected_revision=0, decision=None)
-    return move
-
-
 # --- 1. build -----------------------------------------------------------------------------------
 
 
@@ -249,6 +239,7 @@ def _train(turn: Turn, dataset: Dataset, champion: Version) -> Version:
 
     def work() -> Json:
         started = turn.clock()
+        _refuse_or_warn(turn, family.check(spec, dataset))
         final = train.run(settings.family, spec, dataset, turn.run_dir, turn.listen)
         files = turn.store.files.put(final)
         known = turn.store.versions.by_cycle(turn.cycle.id)
@@ -268,15 +259,16 @@ def _train(turn: Turn, dataset: Dataset, champion: Version) -> Version:
                     parent=champion.number,
                 )
             )
-        history = train.history(turn.run_dir)
+        points = history.history(final)
         return {
             "version": number,
             "files": files,
             "run": digest([spec.hash, dataset.hash]),
             "spec": as_dict(spec),
             "base_hash": spec.base_hash,
-            "history": history,
-            "steps": max((int(point["step"]) for point in history), default=0),
+            "history": points,
+            "realised": history.realised(final),
+            "steps": max((int(point["step"]) for point in points), default=0),
             "seconds": (turn.clock() - started).total_seconds(),
         }
 
@@ -284,6 +276,17 @@ def _train(turn: Turn, dataset: Dataset, champion: Version) -> Version:
     found = turn.journal.step("train", [dataset.hash, spec.hash], work)
     turn.say("train", f"{turn.model}@{found['version']} in {found['seconds']:.0f} s", done=True)
     return turn.store.versions.get(turn.model, found["version"])
+
+
+def _refuse_or_warn(turn: Turn, findings: Sequence[Finding]) -> None:
+    """Raise the first refusal of a family, pass its warnings on."""
+    for finding in findings:
+        if finding.severity == "warning":
+            turn.listen(Progress(stage="train", step=0, total=0, message=finding.message))
+    for finding in findings:
+        if finding.severity == "error":
+            kind = NotEnoughMemory if finding.code == "memory" else ConfigError
+            raise kind(finding.message)
 
 
 # --- 3. evaluate --------------------------------------------------------------------------------
@@ -340,7 +343,7 @@ def _gate(
     evidence = measure(
         sides.panels,
         sides.guards,
-        trained=dataset.tasks,
+        trained=_trained(dataset, turn.config.settings.curate.min_examples),
         policy=policy,
         resamples=turn.config.settings.evaluate.resamples,
     )
@@ -354,6 +357,16 @@ def _gate(
     turn.journal.step("gate", [gate.VERSION, as_dict(decision)], work)
     turn.say("gate", decision.verdict, done=True)
     return decision
+
+
+def _trained(dataset: Dataset, enough: int) -> tuple[str, ...]:
+    """Tasks that the primary endpoint speaks for: those with `enough` new rows of their own.
+
+    A handful of corrections cannot be expected to lift a task: it stays a guard. When no task
+    has enough, all that have new rows count.
+    """
+    count = Counter(row.task for row in dataset.train if row.role == "new")
+    return tuple(task for task in dataset.tasks if count[task] >= enough) or dataset.tasks
 
 
 def _policy(config: Config, model: str) -> gate.Policy:

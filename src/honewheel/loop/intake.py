@@ -14,13 +14,12 @@ from honewheel import plugins
 from honewheel.config import Config
 from honewheel.curate import dedup, split
 from honewheel.curate.dedup import Candidate
+from honewheel.curate.rows import Checker
 from honewheel.records import Check, Finding, Placement, Progress, Response
 from honewheel.store import Store
 
 BATCH = 200  # responses a transaction
 VERSION = f"1.{dedup.VERSION}.{split.VERSION}"
-
-Checker = Callable[[str, str, Mapping[str, str]], Check]
 
 
 def checker(config: Config) -> Checker:
@@ -104,7 +103,8 @@ class _Batch:
             Candidate(response_id=name, exact="", signature=signed, group=group, split=part)
             for name, signed, group, part in rows
         ]
-        if twin := self.store.intake.by_exact(task, key):
+        twin = self.store.intake.by_exact(task, key)
+        if twin is not None and twin.quarantined is None:
             found.append(
                 Candidate(
                     response_id=twin.response_id,

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from honewheel.config import Config
-from honewheel.loop.cycle import CHAMPION
-from honewheel.loop.registry import find
+from honewheel.loop.registry import CHAMPION, find
 from honewheel.records import Event, Version, as_dict
 from honewheel.store import Store
 

@@ -43,6 +43,7 @@ def panels(store: Store, config: Config, model: str, as_of_seq: int) -> list[Sui
             check=check,
             size=config.settings.evaluate.panel_size,
             min_value=config.settings.curate.min_value,
+            exclude_sources=config.settings.curate.exclude_sources,
         )
         if items:
             found.append(Suite(name=f"panel-{task}", task=task, role="panel", items=items))

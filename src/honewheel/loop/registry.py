@@ -7,13 +7,34 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from honewheel import plugins
 from honewheel.config import Config
 from honewheel.errors import ConfigError, InputError, NotFound
-from honewheel.loop.cycle import CHAMPION, ensure_champion
 from honewheel.records import AliasMove, Version, as_dict
 from honewheel.store import Store
 
+CHAMPION = "champion"
 _VERSION = re.compile(r"(?P<model>[a-z][a-z0-9_-]*)?@?(?P<number>\d+)?")
+
+
+def ensure_champion(store: Store, config: Config, model: str, now: datetime) -> AliasMove:
+    """The champion of a model; a model without one starts from its base (version 0)."""
+    if move := store.versions.alias(model, CHAMPION):
+        return move
+    settings = config.model(model)[1]
+    _, base_hash = plugins.family(settings.family).resolve(settings.base)
+    base = store.versions.ensure_base(model, settings.base, base_hash, now)
+    move = AliasMove(
+        model=model,
+        alias=CHAMPION,
+        revision=1,
+        version=base.number,
+        previous=None,
+        reason="the base, before any feedback",
+        at=now,
+    )
+    store.versions.move_alias(move, expected_revision=0, decision=None)
+    return move
 
 
 def find(store: Store, config: Config, name: str) -> Version:

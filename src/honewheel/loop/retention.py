@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from honewheel.config import Config
-from honewheel.loop.cycle import CHAMPION
+from honewheel.loop.registry import CHAMPION
 from honewheel.records import Version
 from honewheel.store import Store
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from honewheel.config import Config
-from honewheel.loop.cycle import CHAMPION
+from honewheel.loop.registry import CHAMPION
 from honewheel.store import Store
 
 

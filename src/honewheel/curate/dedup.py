@@ -1,0 +1,149 @@
+"""Which responses ask the same thing: exact keys, MinHash signatures, bands, and the link.
+
+Groups are by prompt *and* context: two outputs for one prompt share a group. A signature row
+mixes one MinHash of the prompt with one of the context, so two signatures agree in a share of
+rows that estimates J(prompts) x J(contexts). Questions that share one long schema are therefore
+not linked by the schema, and one instruction over different documents is not linked by the
+instruction. MinHash: Broder 1997; banding: Leskovec, Rajaraman & Ullman, "Mining of Massive
+Datasets", section 3.4.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from rensa import RMinHash
+
+from honewheel.curate import text
+from honewheel.errors import InputError
+from honewheel.records import Split
+
+PERMUTATIONS = 128
+BANDS = 16
+ROWS = PERMUTATIONS // BANDS  # 16 bands of 8: half of the pairs at (1/16)^(1/8) = 0.71 collide
+SHINGLE = 3  # words; a one-word edit of a 30-word prompt leaves 0.81, two edits 0.65
+THRESHOLD = 0.7
+
+# Signatures compare only within one version of the text forms, of this file and of the library.
+VERSION = f"2.{text.VERSION}.{RMinHash.ALGORITHM_VERSION}"
+
+_SEED = 20_011
+_PROMPT_FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, so multiplication mod 2^64 is a bijection
+_CONTEXT_FACTOR = np.uint64(0xC2B2AE3D27D4EB4F)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """An earlier response that shares a band or the exact key with a new one.
+
+    Quarantined responses are no candidates: they are in no group that could leak.
+    """
+
+    response_id: str
+    exact: str
+    signature: bytes
+    group: str
+    split: Split
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """Where a new response belongs. `split` is None when it founds its own group."""
+
+    group: str
+    split: Split | None = None
+    twin: str | None = None
+    similarity: float | None = None
+    quarantined: str | None = None
+
+
+def exact_key(prompt: str, context: Mapping[str, str]) -> str:
+    """blake2b (32 hex digits) of the canonical prompt and context, keys in sorted order."""
+    parts = [text.canonical(prompt)]
+    parts += [f"{key}\x1f{text.canonical(context[key])}" for key in sorted(context)]
+    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
+
+
+def signature(prompt: str, context: Mapping[str, str]) -> bytes:
+    """512 bytes: 128 rows of 32 bits, each agreeing with probability J(prompts) x J(contexts)."""
+    about = "\n".join(context[key] for key in sorted(context))
+    mixed = _minhash(prompt) * _PROMPT_FACTOR ^ _minhash(about) * _CONTEXT_FACTOR
+    rows: bytes = (mixed * _PROMPT_FACTOR >> np.uint64(32)).astype("<u4").tobytes()
+    return rows
+
+
+def bands(signed: bytes) -> tuple[int, ...]:
+    """16 hashes in [0, 2^63), one a band; equal at one place when all 8 rows of it agree."""
+    size = 4 * ROWS
+    keys = []
+    for band in range(BANDS):
+        piece = signed[band * size : (band + 1) * size]
+        hashed = hashlib.blake2b(piece, digest_size=8, key=bytes([band])).digest()
+        keys.append(int.from_bytes(hashed, "big") >> 1)
+    return tuple(keys)
+
+
+def similarity(left: bytes, right: bytes) -> float:
+    """Share of equal rows in [0, 1]; estimates the product of Jaccards with sd <= 0.045."""
+    if len(left) != len(right):
+        raise InputError(
+            f"Signatures of {len(left)} and {len(right)} bytes cannot be compared. They were "
+            "made by different versions of honewheel.curate.dedup; fingerprint the log again."
+        )
+    return float(np.mean(np.frombuffer(left, "<u4") == np.frombuffer(right, "<u4")))
+
+
+def link(
+    response_id: str,
+    exact: str,
+    signed: bytes,
+    candidates: Iterable[Candidate],
+    *,
+    threshold: float = THRESHOLD,
+) -> Link:
+    """The group a new response joins: that of its nearest candidate at or above `threshold`.
+
+    Without one it founds the group `response_id`. When candidates of different splits are near
+    enough, it would tie test material to training material: it is quarantined, nothing else
+    moves. Near groups of one split stay apart, for a recorded group never changes either.
+    The answer does not depend on the order of `candidates`.
+    """
+    near = [
+        (1.0 if one.exact == exact else similarity(one.signature, signed), one)
+        for one in candidates
+    ]
+    near = [pair for pair in near if pair[0] >= threshold]
+    if not near:
+        return Link(group=response_id)
+    near.sort(key=lambda pair: (-pair[0], pair[1].response_id))
+    score, twin = near[0]
+    return Link(
+        group=twin.group,
+        split=twin.split,
+        twin=twin.response_id,
+        similarity=score,
+        quarantined=_bridge(near),
+    )
+
+
+def _bridge(near: list[tuple[float, Candidate]]) -> str | None:
+    score, twin = near[0]
+    for other_score, other in near[1:]:
+        if other.split != twin.split:
+            return (
+                f"resembles {twin.response_id} ({twin.split}, {score:.2f}) and "
+                f"{other.response_id} ({other.split}, {other_score:.2f}): using it on either "
+                "side would leak"
+            )
+    return None
+
+
+def _minhash(source: str) -> npt.NDArray[np.uint64]:
+    sketch = RMinHash(PERMUTATIONS, _SEED)
+    sketch.update(list(text.shingles(source, SHINGLE)))
+    return np.asarray(sketch.digest(), dtype=np.uint64)

@@ -1,0 +1,138 @@
+"""The demo: one team, its house style, and the whole wheel, with the commands a user would type.
+
+Nothing is scripted but the team: what the base writes, what is learnt and what the gate says is
+measured on this machine while it runs. `command` runs one honewheel command line and returns its
+exit code, so that every step is one a user can repeat.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from honewheel.demo import project, team
+from honewheel.demo.damage import POISON_SOURCE
+from honewheel.demo.team import Listener, Team
+from honewheel.errors import HonewheelError, InputError
+
+Command = Callable[[Sequence[str]], int]
+Say = Callable[[str], None]
+
+DONE, REFUSED = 0, 2  # exit codes of a cycle: promoted; rejected or undecided
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Where the demo plays, and how it acts and speaks."""
+
+    folder: Path
+    command: Command
+    say: Say
+
+    def do(self, *words: str, expect: int = DONE) -> None:
+        """Run one command, shown as a user would type it. Raises HonewheelError on surprise."""
+        self.say(f"\n$ honewheel {' '.join(_quoted(word) for word in words)}")
+        code = self.command(["--project", str(self.folder), *words])
+        if code != expect:
+            raise HonewheelError(
+                f"`honewheel {words[0]}` ended with code {code} where the demo expects {expect}. "
+                f"The project is in {self.folder}: look at its report and .honewheel/logs."
+            )
+
+
+def run(
+    folder: Path, *, quick: bool, seed: int, command: Command, say: Say, listen: Listener
+) -> dict[str, Any]:
+    """Play the demo in `folder`; returns where it is and the seconds it took.
+
+    Raises:
+        InputError: the folder is not empty (nothing of it is touched).
+        HonewheelError: a step ended otherwise than the demo expects.
+    """
+    _require_empty(folder)
+    started = time.monotonic()
+    stage = Stage(folder, command, say)
+    say(f"A project in {folder}. Its team asks the base model first.")
+    sizes = team.QUICK if quick else team.FULL
+    found = team.prepare(folder, seed=seed, sizes=sizes, now=_now(), listen=listen)
+    _import(stage, found)
+    say("\nOne cycle: curate, fine-tune, prove on held-out prompts, decide.")
+    stage.do("cycle")
+    promoted = time.monotonic() - started
+    if not quick:
+        _poison(stage, found, listen)
+        _without_replay(stage)
+    say("\nEvery weight can be traced to the feedback behind it, and back.")
+    stage.do("trace", found.corrected)
+    stage.do("explain", found.corrected)
+    stage.do("versions")
+    seconds = time.monotonic() - started
+    _farewell(stage, seconds)
+    return {
+        "folder": str(folder),
+        "seed": seed,
+        "quick": quick,
+        "promoted_after_seconds": round(promoted, 1),
+        "seconds": round(seconds, 1),
+    }
+
+
+def _import(stage: Stage, found: Team) -> None:
+    for kind in project.TASKS:
+        good, count = team.valid(found.answers, kind)
+        stage.say(f"  {kind:<8} {good:>3} of {count:>3} base answers are valid")
+    stage.say(
+        "\nThe team wants a house style that this model has never seen. A seeded simulation of\n"
+        "it (flagged as simulated in store and report) corrects, rates or accepts each answer;\n"
+        "a second file was written by hand. Some rows are broken on purpose."
+    )
+    stage.do("import", *map(str, found.feedback))
+    stage.say("\nFrozen suites: held-out prompts that judge and never train.")
+    for kind, path in found.suites.items():
+        stage.do("suite", "import", str(path), "--task", kind)
+
+
+def _poison(stage: Stage, found: Team, listen: Listener) -> None:
+    stage.say(
+        "\nA broken integration now sends well-formed nonsense: one and the same diagram as the\n"
+        "correction of every request. The gate has to notice."
+    )
+    stage.do("import", str(team.poison(found, now=_now(), listen=listen)))
+    stage.do("cycle", expect=REFUSED)
+
+
+def _without_replay(stage: Stage) -> None:
+    stage.say("\nBack to the base, to see what replay was for: the same good data without it.")
+    stage.do("rollback", "--reason", "to compare with a cycle without replay")
+    excluded = f'curate.exclude_sources=["{POISON_SOURCE}"]'
+    stage.do("--set", "curate.replay_share=0", "--set", excluded, "cycle", expect=REFUSED)
+    stage.say("\nThe version that was proved is one command away.")
+    stage.do("promote", f"{project.MODEL}@1")
+
+
+def _require_empty(folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(
+            f"{folder} is not empty; the demo touches nothing that is there. Give another place: "
+            "honewheel demo --folder PLACE"
+        )
+
+
+def _farewell(stage: Stage, seconds: float) -> None:
+    stage.say(f"\nDone in {seconds:,.0f} s. Everything above was measured on this machine.")
+    for path in sorted((stage.folder / ".honewheel" / "reports").glob("*/*.html")):
+        stage.say(f"report   {path}")
+    stage.say("Next: honewheel init in your own project, then honewheel import FEEDBACK.jsonl;")
+    stage.say("      docs/tutorial.md walks through it with your model and your tasks.")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _quoted(word: str) -> str:
+    return f"'{word}'" if any(char in word for char in ' "[]') else word

@@ -1,0 +1,93 @@
+"""Examples -> forward passes without a single padding token.
+
+The sequences of a pass lie end to end in one row; `bounds` says where each begins and ends,
+positions restart at 0, and only the positions that predict an answer token reach the LM head.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from honewheel.families.causal_lm.render import Encoded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pass:
+    """One forward pass over T tokens, L of which are predicted.
+
+    ids, positions: [1, T] int64. keep: [L] int64, positions whose next token is an answer token.
+    targets: [L] int64. weights: [L] float32, the weight of each target's example. bounds: (start,
+    end) of each sequence.
+    """
+
+    ids: torch.Tensor
+    positions: torch.Tensor
+    keep: torch.Tensor
+    targets: torch.Tensor
+    weights: torch.Tensor
+    bounds: tuple[tuple[int, int], ...]
+
+    def to(self, device: torch.device) -> Pass:
+        return Pass(
+            ids=self.ids.to(device),
+            positions=self.positions.to(device),
+            keep=self.keep.to(device),
+            targets=self.targets.to(device),
+            weights=self.weights.to(device),
+            bounds=self.bounds,
+        )
+
+
+def flatten(rows: Sequence[Encoded]) -> Pass:
+    """One pass over `rows`, in order."""
+    ids: list[int] = []
+    positions: list[int] = []
+    keep: list[int] = []
+    weights: list[float] = []
+    bounds: list[tuple[int, int]] = []
+    for row in rows:
+        start, end = len(ids), len(ids) + len(row)
+        ids += row.ids
+        positions += range(len(row))
+        keep += range(start + row.answer_start - 1, end - 1)
+        weights += [row.weight] * row.loss_tokens
+        bounds.append((start, end))
+    kept = torch.tensor(keep)
+    flat = torch.tensor(ids)
+    return Pass(
+        ids=flat[None],
+        positions=torch.tensor(positions)[None],
+        keep=kept,
+        targets=flat[kept + 1],
+        weights=torch.tensor(weights, dtype=torch.float32),
+        bounds=tuple(bounds),
+    )
+
+
+def passes(rows: Sequence[Encoded], limit: int) -> Iterator[Pass]:
+    """`rows` as few passes of at most `limit` tokens each (a longer row has one of its own)."""
+    held: list[Encoded] = []
+    for row in rows:
+        if held and sum(map(len, held)) + len(row) > limit:
+            yield flatten(held)
+            held = []
+        held.append(row)
+    if held:
+        yield flatten(held)
+
+
+def plan(count: int, batch_size: int, epochs: int, seed: int) -> list[list[int]]:
+    """Indices of every batch of a run, in order: each epoch shuffles all `count` rows anew.
+
+    A pure function of its arguments, so a resumed run drops the batches it has done and goes on.
+    """
+    batches: list[list[int]] = []
+    for epoch in range(epochs):
+        order = list(range(count))
+        random.Random(f"{seed}/{epoch}").shuffle(order)
+        batches += [order[i : i + batch_size] for i in range(0, count, batch_size)]
+    return batches

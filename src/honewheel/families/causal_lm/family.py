@@ -1,0 +1,104 @@
+"""The causal language model family: LoRA and full supervised fine-tuning.
+
+Importing this module imports neither torch nor transformers; its methods do.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from honewheel.errors import MissingExtra
+from honewheel.families.causal_lm import base as bases
+from honewheel.families.causal_lm import memory
+from honewheel.families.causal_lm import ranges as hyperparameters
+from honewheel.families.causal_lm.render import Encoded, Renderer, longest
+from honewheel.protocols import Range
+from honewheel.records import Dataset, Estimate, Finding, Progress, Spec
+
+if TYPE_CHECKING:
+    from honewheel.families.causal_lm.predict import CausalModel
+
+
+class CausalLM:
+    """Any Hugging Face causal LM as a base; see `ranges.py` for its settings."""
+
+    name = "causal-lm"
+    methods = hyperparameters.METHODS
+
+    def ranges(self, method: str) -> Mapping[str, Range]:
+        return hyperparameters.ranges(method)
+
+    def resolve(self, base: str) -> tuple[Path, str]:
+        return bases.resolve(base)
+
+    def check(self, spec: Spec, dataset: Dataset) -> Sequence[Finding]:
+        """Settings outside their ranges, examples that are too long, memory that is not there."""
+        if wrong := _check_settings(spec):
+            return wrong
+        folder, _ = bases.resolve(spec.base)
+        limit = longest(spec.settings, folder)
+        rows = Renderer(folder).encode(dataset.train)
+        fitting = [row for row in rows if len(row) <= limit]
+        return [*_check_lengths(rows, limit), *_check_memory(folder, spec, fitting)]
+
+    def estimate(self, spec: Spec, dataset: Dataset) -> Estimate:
+        """Bytes by part and rough seconds on this machine's cores (early stopping aside)."""
+        folder, _ = bases.resolve(spec.base)
+        limit = longest(spec.settings, folder)
+        rows = [row for row in Renderer(folder).encode(dataset.train) if len(row) <= limit]
+        return memory.estimate(folder, spec, rows, os.cpu_count() or 1)
+
+    def train(self, spec: Spec, dataset: Dataset, run_dir: Path) -> Iterator[Progress]:
+        _require("torch", "peft", "accelerate")
+        from honewheel.families.causal_lm.training import train
+
+        return train(spec, dataset, run_dir)
+
+    def open(self, base: str, version_dir: Path | None) -> CausalModel:
+        _require("torch", "peft")
+        from honewheel.families.causal_lm.predict import CausalModel
+
+        return CausalModel(base, version_dir)
+
+
+def _require(*packages: str) -> None:
+    for package in packages:
+        if find_spec(package) is None:
+            raise MissingExtra("Fine-tuning a causal LM", package, "train")
+
+
+def _check_settings(spec: Spec) -> list[Finding]:
+    """Unknown, missing and disallowed settings."""
+    rules = hyperparameters.ranges(spec.method)
+    found = [f"{key} is no setting of {spec.method}" for key in {*spec.settings} - {*rules}]
+    found += [f"{key} is not set" for key in {*rules} - {*spec.settings}]
+    for key, rule in rules.items():
+        if key in spec.settings and (problem := rule.problem(spec.settings[key])):
+            found.append(f"{key}: {problem}" + (f"; outside it, {rule.why}" if rule.why else ""))
+    return [Finding(code="setting", message=message) for message in sorted(found)]
+
+
+def _check_lengths(rows: Sequence[Encoded], limit: int) -> list[Finding]:
+    """A warning when some examples are left out, a refusal when all are."""
+    over = [len(row) for row in rows if len(row) > limit]
+    if not over and rows:
+        return []
+    message = (
+        f"{len(over)} of {len(rows)} training examples are longer than {limit} tokens "
+        f"(longest {max(over, default=0)}) and are left out. Raise max_tokens, up to what the "
+        "base has positions for."
+    )
+    severity: Literal["error", "warning"] = "error" if len(over) == len(rows) else "warning"
+    return [Finding(code="too-long", message=message, severity=severity)]
+
+
+def _check_memory(folder: Path, spec: Spec, rows: Sequence[Encoded]) -> list[Finding]:
+    """A refusal when the run would not fit into the memory that is free."""
+    needed, free = memory.estimate(folder, spec, rows), memory.available()
+    if free is None or needed.total_bytes <= free:
+        return []
+    return [Finding(code="memory", message=memory.explain(needed, free))]

@@ -1,0 +1,181 @@
+"""A loaded version that answers prompts in batches.
+
+Items are sorted by length and padded on the left; an answer is yielded as soon as it is complete
+and its row leaves the batch, so short answers do not wait for long ones and cost nothing more.
+Prediction is in float32 on a CPU: bfloat16 gains nothing here, because each step's few rows are
+bound by reading the weights, and float32 is what an export is compared with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from transformers import DynamicCache
+
+from honewheel import atomic
+from honewheel.families.causal_lm import adapters, loading, memory
+from honewheel.families.causal_lm import base as bases
+from honewheel.families.causal_lm.render import Renderer
+from honewheel.records import Decoding, Item, Prediction
+
+# Rows that must have ended, as a share of the batch, before it is worth copying the cache.
+_COMPACT = 0.25
+
+
+class CausalModel:
+    """A base with one version's adapter, or a version's full weights, ready to predict."""
+
+    def __init__(self, base: str, version_dir: Path | None) -> None:
+        """Load it.
+
+        Raises:
+            NotFound: the base is not here.
+            UnsafeModel: pickle weights, or a config that runs code.
+            Damaged: a byte of the version is not what was recorded.
+        """
+        folder, _ = bases.resolve(base)
+        adapter: Path | None = None
+        if version_dir is not None:
+            bases.refuse_unsafe(version_dir)
+            atomic.verify(version_dir)
+            if (version_dir / adapters.CONFIG).is_file():
+                adapter = version_dir
+            else:
+                folder = version_dir
+        self.folder = folder
+        self.renderer = Renderer(folder)
+        model = loading.load(folder, full_precision=False)
+        if adapter is not None:
+            model = adapters.load(model, adapter)
+        self.model: Any = model.eval()
+        self.positions: int | None = bases.text_config(folder).get("max_position_embeddings")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        del self.model
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def predict(self, items: Sequence[Item], decoding: Decoding) -> Iterator[Prediction]:
+        """One Prediction per item, shortest prompts first, each as soon as it is complete.
+
+        An answer that reaches `max_new_tokens` or the base's last position has `stopped` False.
+        With a temperature, the draws of an item depend on the seed and its id only.
+        """
+        prompts = self.renderer.prompts([(item.prompt, item.context) for item in items])
+        rows = [
+            _Row(
+                item.id, prompt, self._room(prompt, decoding), Random(f"{decoding.seed}/{item.id}")
+            )
+            for item, prompt in zip(items, prompts, strict=True)
+        ]
+        yield from (self._prediction(row) for row in rows if row.done)
+        waiting = sorted((row for row in rows if not row.done), key=lambda row: len(row.prompt))
+        if not waiting:
+            return
+        longest = len(waiting[-1].prompt) + decoding.max_new_tokens
+        size = memory.rows_in_cache(self.folder, longest)
+        for start in range(0, len(waiting), size):
+            yield from self._answer(waiting[start : start + size], decoding.temperature)
+
+    @torch.inference_mode()
+    def _answer(self, rows: list[_Row], temperature: float) -> Iterator[Prediction]:
+        """Decode `rows` together, token by token, keeping their keys and values."""
+        device = self.model.device
+        ids, mask = _left_padded([row.prompt for row in rows], self.renderer.pad)
+        ids, mask = ids.to(device), mask.to(device)
+        positions = (mask.cumsum(1) - 1).clamp(min=0)
+        cache = DynamicCache(config=self.model.config)
+        while True:
+            output = self.model(
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+            tokens = _choose(output.logits[:, -1].float(), temperature, rows)
+            for row, token in zip(rows, tokens.tolist(), strict=True):
+                if not row.done and row.take(token, self.renderer.stops):
+                    yield self._prediction(row)
+            alive = [index for index, row in enumerate(rows) if not row.done]
+            if not alive:
+                return
+            ids, positions = tokens[:, None], positions[:, -1:] + 1
+            mask = torch.cat([mask, torch.ones_like(ids)], dim=1)
+            if len(rows) - len(alive) >= _COMPACT * len(rows):
+                kept = torch.tensor(alive, device=device)
+                cache.batch_select_indices(kept)
+                ids, mask, positions = ids[kept], mask[kept], positions[kept]
+                rows = [rows[index] for index in alive]
+
+    def _room(self, prompt: Sequence[int], decoding: Decoding) -> int:
+        """Tokens an answer to `prompt` may have."""
+        if self.positions is None:
+            return decoding.max_new_tokens
+        return min(decoding.max_new_tokens, self.positions - len(prompt))
+
+    def _prediction(self, row: _Row) -> Prediction:
+        return Prediction(
+            item=row.item,
+            output=self.renderer.decode(row.ids),
+            tokens=len(row.ids),
+            stopped=row.stopped,
+        )
+
+
+@dataclass(slots=True)
+class _Row:
+    """One answer in the making."""
+
+    item: str
+    prompt: tuple[int, ...]
+    room: int
+    draw: Random
+    ids: list[int] = field(default_factory=list)
+    stopped: bool = False
+
+    @property
+    def done(self) -> bool:
+        return self.stopped or len(self.ids) >= self.room
+
+    def take(self, token: int, stops: frozenset[int]) -> bool:
+        """Add a token (a stop token ends the answer unseen); returns whether it is complete."""
+        if token in stops:
+            self.stopped = True
+        else:
+            self.ids.append(token)
+        return self.done
+
+
+def _left_padded(prompts: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids and attention mask, both [B, longest], padded on the left."""
+    width = max(map(len, prompts))
+    ids = [[pad] * (width - len(prompt)) + list(prompt) for prompt in prompts]
+    mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
+    return torch.tensor(ids), torch.tensor(mask)
+
+
+def _choose(logits: torch.Tensor, temperature: float, rows: Sequence[_Row]) -> torch.Tensor:
+    """[B] next tokens: the likeliest, or drawn by inverting the cumulative distribution."""
+    if temperature == 0:
+        return logits.argmax(dim=-1)
+    cumulative = torch.softmax(logits.double() / temperature, dim=-1).cumsum(dim=-1)
+    uniform = [[row.draw.random()] for row in rows]
+    points = torch.tensor(uniform, dtype=torch.float64, device=logits.device)
+    drawn = torch.searchsorted(cumulative, points * cumulative[:, -1:], right=True)[:, 0]
+    return drawn.clamp(max=logits.shape[-1] - 1)

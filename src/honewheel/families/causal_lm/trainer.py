@@ -1,0 +1,173 @@
+"""Supervised fine-tuning on transformers' Trainer: our batches, our loss, our checkpoints.
+
+The Trainer keeps what it is good at (device placement, clipping, the loop).
+It is given one flat plan of batches and an optimizer and schedule that already stand where the
+run left off, so a resumed run takes exactly the updates that are left.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader
+from transformers import (
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+
+from honewheel.errors import ConfigError, TrainingFailed
+from honewheel.families.causal_lm.collate import Pass, passes
+from honewheel.families.causal_lm.render import Encoded
+
+
+class SupervisedTrainer(Trainer):  # type: ignore[misc]
+    """Cross-entropy on answer tokens, averaged over a batch with the weights of its examples.
+
+    `batches` are the index lists of the updates to take; `after_update(update)` runs when update
+    1, 2, ... of these is complete and returns whether to go on.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        rows: Sequence[Encoded],
+        batches: Sequence[list[int]],
+        optimizer: torch.optim.Optimizer,
+        schedule: torch.optim.lr_scheduler.LRScheduler,
+        after_update: Callable[[int], bool],
+        *,
+        tokens_per_pass: int,
+        max_grad_norm: float,
+        bfloat16: bool,
+        folder: Path,
+        seed: int,
+    ) -> None:
+        arguments = TrainingArguments(
+            output_dir=str(folder),
+            num_train_epochs=1,  # the plan holds every epoch
+            max_grad_norm=max_grad_norm,
+            use_cpu=not torch.cuda.is_available(),
+            seed=seed,
+            use_cache=True,  # would be written into the config of full weights
+            report_to=[],
+            save_strategy="no",
+            logging_strategy="no",
+            logging_nan_inf_filter=False,
+            disable_tqdm=True,
+            remove_unused_columns=False,
+            log_level="error",
+        )
+        super().__init__(
+            model=model,
+            args=arguments,
+            train_dataset=rows,
+            optimizers=(optimizer, schedule),
+            callbacks=[_AfterUpdate(after_update)],
+        )
+        self.remove_callback(PrinterCallback)
+        self.batches = batches
+        self.tokens_per_pass = tokens_per_pass
+        self.bfloat16 = bfloat16
+        self.last_loss = self.last_rate = math.nan
+
+    def get_train_dataloader(self) -> DataLoader[Encoded]:
+        """Batches of the plan, each as its passes; draws no random numbers."""
+        return DataLoader(
+            self.train_dataset,
+            batch_sampler=self.batches,
+            collate_fn=lambda rows: list(passes(rows, self.tokens_per_pass)),
+            generator=torch.Generator(),
+        )
+
+    def training_step(
+        self, model: Any, inputs: list[Pass], num_items_in_batch: object = None
+    ) -> torch.Tensor:
+        """Backward over one batch, pass by pass; returns its weighted mean loss (nats/token)."""
+        model.train()
+        total = sum(float(part.weights.sum()) for part in inputs)
+        mean = torch.zeros((), device=self.args.device)
+        for part in inputs:
+            moved = part.to(self.args.device)
+            loss = (token_losses(model, moved, self.bfloat16) * moved.weights).sum() / total
+            self.accelerator.backward(loss)
+            mean += loss.detach()
+        self.last_loss, self.last_rate = mean.item(), self.lr_scheduler.get_last_lr()[0]
+        if not math.isfinite(self.last_loss):
+            raise TrainingFailed(
+                f"The loss became {self.last_loss} at a learning rate of "
+                f"{self.last_rate:.2g}. Lower learning_rate, or look for "
+                "examples with an extreme weight or a damaged target."
+            )
+        return mean
+
+    def floating_point_ops(self, inputs: object) -> int:
+        """Not counted."""
+        return 0
+
+    def item_losses(self, rows: Sequence[Encoded]) -> list[float]:
+        """Mean loss of each row's answer tokens (nats/token), in order."""
+        found: list[float] = []
+        self.model.eval()
+        with torch.no_grad():
+            for part in passes(rows, self.tokens_per_pass):
+                moved = part.to(self.args.device)
+                losses = token_losses(self.model, moved, self.bfloat16).cpu()
+                ends = [end for _, end in part.bounds]
+                owner = torch.bucketize(part.keep, torch.tensor(ends), right=True)
+                found += [losses[owner == item].mean().item() for item in range(len(ends))]
+        return found
+
+
+def token_losses(model: Any, part: Pass, bfloat16: bool) -> torch.Tensor:
+    """[L] float32, cross-entropy of each answer token; the LM head sees only these positions.
+
+    Matrix products are in bfloat16 when asked for; the softmax is always in float32.
+    """
+    with torch.autocast(part.ids.device.type, dtype=torch.bfloat16, enabled=bfloat16):
+        logits = model(
+            input_ids=part.ids,
+            position_ids=part.positions,
+            bounds=part.bounds,
+            logits_to_keep=part.keep,
+            use_cache=False,
+        ).logits[0]
+    if len(logits) != len(part.targets):
+        raise ConfigError(
+            f"{type(model).__name__} computes logits for {len(logits)} positions where "
+            f"{len(part.targets)} were asked for; this architecture cannot be trained here."
+        )
+    return cross_entropy(logits.float(), part.targets, reduction="none")
+
+
+def make_optimizer(
+    model: torch.nn.Module, learning_rate: float, weight_decay: float
+) -> torch.optim.AdamW:
+    """AdamW over the trainable weights; norms and biases (one dimension) do not decay."""
+    trainable = [weight for weight in model.parameters() if weight.requires_grad]
+    groups = [
+        {"params": [w for w in trainable if w.ndim > 1], "weight_decay": weight_decay},
+        {"params": [w for w in trainable if w.ndim <= 1], "weight_decay": 0.0},
+    ]
+    used = [group for group in groups if group["params"]]
+    return torch.optim.AdamW(used, lr=learning_rate, fused=True)
+
+
+class _AfterUpdate(TrainerCallback):  # type: ignore[misc]
+    def __init__(self, act: Callable[[int], bool]) -> None:
+        self.act = act
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> TrainerControl:
+        if not self.act(state.global_step):
+            control.should_training_stop = True
+        return control

@@ -1,0 +1,106 @@
+"""What a run is made of, written once into its folder: the child and every resume read this.
+
+run_dir/inputs/
+    run.json        family, spec, dataset hash, threads
+    examples.jsonl  the training and validation examples, in order
+    manifest.json   sha256 of both
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from honewheel import atomic
+from honewheel.errors import ConfigError
+from honewheel.records import Dataset, Example, Spec, as_dict
+
+_RUN = "run.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Everything the child needs. `threads` belongs to it: the last bits depend on their number."""
+
+    family: str
+    spec: Spec
+    dataset: Dataset
+    threads: int
+
+
+def write(run_dir: Path, inputs: Inputs) -> Inputs:
+    """Write `inputs` into `run_dir` unless it has some; returns what a run there must use.
+
+    A run that is continued keeps the number of threads it was started with.
+
+    Raises:
+        ConfigError: the folder belongs to a run of another family, spec or dataset; each
+            difference is named.
+        Damaged: the recorded inputs do not match their sha256.
+    """
+    with atomic.staged_folder(_folder(run_dir)) as staging:  # an existing folder wins
+        (staging / _RUN).write_text(json.dumps(_head(inputs), sort_keys=True, indent=1))
+        for part, examples in _parts(inputs.dataset).items():
+            (staging / part).write_text(_lines(examples), encoding="utf-8")
+    found = read(run_dir)
+    was, now = _decisive(found), _decisive(inputs)
+    changes = [
+        f"{key} was {was.get(key)!r}, now {now.get(key)!r}"
+        for key in sorted({*was, *now})
+        if was.get(key) != now.get(key)
+    ]
+    if changes:
+        raise ConfigError(
+            f"{run_dir} belongs to a run with other inputs: {'; '.join(changes)}. "
+            "Use a new run folder, or set them back to continue this run."
+        )
+    return found
+
+
+def read(run_dir: Path) -> Inputs:
+    """The inputs in `run_dir`, each byte verified. Raises Damaged."""
+    folder = _folder(run_dir)
+    atomic.verify(folder)
+    head: dict[str, Any] = json.loads((folder / _RUN).read_text())
+    dataset = Dataset(
+        hash=head["dataset"],
+        train=_examples(folder / "train.jsonl"),
+        val=_examples(folder / "val.jsonl"),
+    )
+    return Inputs(head["family"], Spec(**head["spec"]), dataset, head["threads"])
+
+
+def _folder(run_dir: Path) -> Path:
+    return run_dir / "inputs"
+
+
+def _decisive(inputs: Inputs) -> dict[str, Any]:
+    """What must not change between a start and its continuation, as one flat mapping."""
+    given = as_dict(inputs.spec)
+    settings: dict[str, Any] = given.pop("settings")
+    return {"dataset": inputs.dataset.hash} | given | settings
+
+
+def _head(inputs: Inputs) -> dict[str, Any]:
+    return {
+        "family": inputs.family,
+        "spec": as_dict(inputs.spec),
+        "dataset": inputs.dataset.hash,
+        "threads": inputs.threads,
+    }
+
+
+def _parts(dataset: Dataset) -> dict[str, tuple[Example, ...]]:
+    return {"train.jsonl": dataset.train, "val.jsonl": dataset.val}
+
+
+def _lines(examples: tuple[Example, ...]) -> str:
+    rows = [json.dumps(as_dict(row), sort_keys=True, ensure_ascii=False) for row in examples]
+    return "".join(f"{row}\n" for row in rows)
+
+
+def _examples(path: Path) -> tuple[Example, ...]:
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+    return tuple(Example(**{**row, "events": tuple(row["events"])}) for row in rows)

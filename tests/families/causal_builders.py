@@ -1,0 +1,123 @@
+"""Tiny random bases of several architectures with a byte-level tokenizer, and data for them."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+from honewheel.families.causal_lm.family import CausalLM
+from honewheel.records import Dataset, Example, Item, Json, Spec, Split
+
+TEMPLATE = (
+    "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+SPECIAL = ("<|pad|>", "<|end|>", "<|user|>", "<|assistant|>")
+ARCHITECTURES = ("llama", "qwen3", "mistral", "gemma2", "gemma3")
+
+
+def make_tokenizer(folder: Path, template: str | None = TEMPLATE) -> None:
+    """A tokenizer of single bytes: 256 of them and the special tokens."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: index for index, token in enumerate([*SPECIAL, *alphabet])}
+    inner = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    inner.add_special_tokens(list(SPECIAL))
+    outer = PreTrainedTokenizerFast(
+        tokenizer_object=inner, eos_token="<|end|>", pad_token="<|pad|>"
+    )
+    outer.chat_template = template
+    outer.save_pretrained(folder)
+
+
+def make_base(folder: Path, architecture: str = "llama", **changes: Any) -> Path:
+    """A base of two layers, hidden size 64, in `folder`."""
+    import torch
+    import transformers
+
+    from honewheel.families.causal_lm.loading import quiet
+
+    sizes: dict[str, Any] = {
+        "vocab_size": 264,
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 16,
+        "max_position_embeddings": 256,
+        "pad_token_id": 0,
+        "bos_token_id": None,
+        "eos_token_id": 1,
+        "tie_word_embeddings": True,
+    }
+    extra: dict[str, dict[str, Any]] = {
+        "mistral": {"sliding_window": 8},
+        "gemma2": {"sliding_window": 8, "attn_logit_softcapping": 1.0},
+        "gemma3": {"sliding_window": 8},
+    }
+    classes = {
+        "llama": ("LlamaConfig", "LlamaForCausalLM"),
+        "qwen3": ("Qwen3Config", "Qwen3ForCausalLM"),
+        "mistral": ("MistralConfig", "MistralForCausalLM"),
+        "gemma2": ("Gemma2Config", "Gemma2ForCausalLM"),
+        "gemma3": ("Gemma3TextConfig", "Gemma3ForCausalLM"),
+    }
+    config_name, model_name = classes[architecture]
+    settings = sizes | extra.get(architecture, {}) | changes
+    torch.manual_seed(0)
+    model = getattr(transformers, model_name)(getattr(transformers, config_name)(**settings))
+    with quiet():
+        model.save_pretrained(folder)
+    make_tokenizer(folder)
+    return folder
+
+
+def example(number: int, split: Split = "train", **changes: Any) -> Example:
+    """A small habit to learn: the target spells the prompt's letters apart."""
+    draw = random.Random(number)
+    word = "".join(draw.choice("abcdef") for _ in range(draw.randint(3, 9)))
+    given: dict[str, Any] = {
+        "id": f"e{number}",
+        "task": "spell",
+        "prompt": f"spell {word}",
+        "target": " ".join(word) + ".",
+        "group": f"g{number}",
+        "split": split,
+    }
+    return Example(**(given | changes))
+
+
+def dataset(train: int = 20, val: int = 6, name: str = "data", **changes: Any) -> Dataset:
+    return Dataset(
+        hash=name,
+        train=tuple(example(number, **changes) for number in range(train)),
+        val=tuple(example(1000 + number, "val") for number in range(val)),
+    )
+
+
+def spec(base: Path, method: str = "lora", seed: int = 0, **settings: Json) -> Spec:
+    family = CausalLM()
+    chosen = {key: rule.default for key, rule in family.ranges(method).items()}
+    quick: dict[str, Json] = {"epochs": 2, "batch_size": 4, "precision": "float32"}
+    return Spec(
+        family=family.name,
+        base=str(base),
+        base_hash=family.resolve(str(base))[1],
+        method=method,
+        settings=chosen | quick | settings,
+        seed=seed,
+    )
+
+
+def items(count: int = 10) -> list[Item]:
+    found = [example(2000 + number) for number in range(count)]
+    return [
+        Item(id=row.id, task=row.task, prompt=row.prompt, reference=row.target, group=row.group)
+        for row in found
+    ]

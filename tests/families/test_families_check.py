@@ -1,0 +1,107 @@
+"""What is refused or warned of before anything heavy loads, with the numbers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from causal_builders import dataset, example, spec
+
+from honewheel.families.causal_lm import memory
+from honewheel.families.causal_lm.family import CausalLM
+from honewheel.protocols import ModelFamily
+from honewheel.records import Estimate
+
+FAMILY: ModelFamily = CausalLM()
+
+
+def test_a_sound_run_has_no_findings(llama: Path) -> None:
+    assert list(FAMILY.check(spec(llama), dataset())) == []
+    assert list(FAMILY.check(spec(llama, "full"), dataset())) == []
+
+
+def test_settings_outside_their_range_unknown_or_missing_are_refused(llama: Path) -> None:
+    given = spec(llama, learning_rate=0.05, cleverness=1)
+    without = replace(given, settings={k: v for k, v in given.settings.items() if k != "rank"})
+    found = FAMILY.check(without, dataset())
+    assert [finding.message for finding in found] == [
+        "cleverness is no setting of lora",
+        "learning_rate: 0.05 is outside 1e-05 .. 0.01; outside it, a LoRA update either does not "
+        "move the model or destroys it",
+        "rank is not set",
+    ]
+    assert {finding.severity for finding in found} == {"error"}
+
+
+def test_examples_that_are_too_long_are_counted_as_a_warning_and_refused_when_all_are(
+    llama: Path,
+) -> None:
+    data = replace(dataset(3), train=(*dataset(3).train, example(9, target="x" * 300)))
+    (some,) = FAMILY.check(spec(llama), data)
+    assert (some.code, some.severity) == ("too-long", "warning")
+    assert "1 of 4 training examples are longer than 256 tokens (longest 3" in some.message
+    (every, *_) = FAMILY.check(spec(llama, max_tokens=16), data)
+    assert every.severity == "error"
+
+
+def test_a_run_that_does_not_fit_is_refused_with_the_bytes_of_each_part(
+    llama: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed = FAMILY.estimate(spec(llama), dataset()).total_bytes
+    monkeypatch.setattr(memory, "available", lambda: needed)
+    assert list(FAMILY.check(spec(llama), dataset())) == []
+    monkeypatch.setattr(memory, "available", lambda: needed - 1)
+    (found,) = FAMILY.check(spec(llama), dataset())
+    assert (found.code, found.severity) == ("memory", "error")
+    assert f"about {needed / 1e9:.2f} GB" in found.message
+    assert "libraries 0.65 GB" in found.message
+
+
+def test_the_estimate_counts_weights_and_what_is_trained(llama: Path) -> None:
+    linear = 2 * (4 * 64 * 16 * 2 + 64 * 32 * 2 + 3 * 64 * 128)
+    parameters = 264 * 64 + linear + 5 * 64
+    lora = FAMILY.estimate(spec(llama, rank=4), dataset()).bytes_by_part
+    full = FAMILY.estimate(spec(llama, "full"), dataset()).bytes_by_part
+    adapter = 4 * 2 * (2 * 128 + 2 * 96 + 3 * 192)
+    assert (lora["weights"], full["weights"]) == (4 * parameters, 4 * parameters)
+    assert (lora["adapter"], lora["gradients"], lora["optimizer"]) == (
+        4 * adapter, 4 * adapter, 8 * adapter,
+    )  # fmt: skip
+    assert (full["adapter"], full["optimizer"]) == (0, 8 * parameters)
+
+
+def test_smaller_passes_need_less_and_more_epochs_take_longer(llama: Path) -> None:
+    def estimate(**settings: int) -> Estimate:
+        return FAMILY.estimate(spec(llama, **settings), dataset())
+
+    wide, narrow = estimate(tokens_per_pass=8192), estimate(tokens_per_pass=64)
+    assert narrow.bytes_by_part["activations"] < wide.bytes_by_part["activations"]
+    once, thrice = estimate(epochs=1).seconds, estimate(epochs=3).seconds
+    assert once is not None
+    assert thrice == pytest.approx(3 * once)
+
+
+def test_available_memory_is_the_lower_of_free_and_what_the_cgroup_allows(tmp_path: Path) -> None:
+    info = tmp_path / "meminfo"
+    info.write_text("MemTotal: 100 kB\nMemAvailable:   64 kB\n")
+    assert memory._free(info) == 64 * 1024
+    assert memory._free(tmp_path / "absent") is None
+    (tmp_path / "memory.max").write_text("5000\n")
+    (tmp_path / "memory.current").write_text("2000\n")
+    assert memory._cgroup(tmp_path) == 3000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert memory._cgroup(tmp_path) is None
+    assert memory._cgroup(tmp_path / "absent") is None
+
+
+@pytest.mark.parametrize(
+    ("error", "exhausted"),
+    [
+        (MemoryError(), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), True),
+        (RuntimeError("shape mismatch"), False),
+    ],
+)
+def test_failed_allocations_are_told_from_other_errors(error: Exception, exhausted: bool) -> None:
+    assert memory.is_exhausted(error) is exhausted

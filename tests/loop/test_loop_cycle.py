@@ -1,0 +1,278 @@
+"""The wheel turns: promotion, refusal, rollback, lineage; and it resumes wherever it was killed."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import wheels
+from honewheel.errors import InputError, NotEnoughData, NotFound, StoreBusy, TrainingFailed
+
+STAGES = [
+    ("build", "start"),
+    ("build", "done"),
+    ("train", "start"),
+    ("train", "done"),
+    ("evaluate", "start"),
+    ("evaluate", "done"),
+    ("gate", "start"),
+    ("gate", "done"),
+    ("promote", "done"),
+    ("cycle", "done"),
+]
+
+
+@pytest.fixture
+def wheel(tmp_path: Path) -> Any:
+    folder = wheels.project(tmp_path / "acme")
+    with wheels.open_wheel(folder) as found:
+        wheels.fill(found, tmp_path)
+        yield found
+
+
+def champion(wheel: Any) -> int:
+    return int(wheel.store.versions.alias("artifacts").version)
+
+
+def trained(wheel: Any) -> tuple[str, str]:
+    """(dataset hash, weights digest) of the newest version."""
+    version = wheel.versions()[-1]
+    return str(version.dataset), str(version.files)
+
+
+def test_feedback_becomes_a_promoted_version(wheel: Any) -> None:
+    decision = wheel.cycle()
+    assert decision.verdict == "promote"
+    assert decision.gain > 40
+    assert decision.interval[0] > 30
+    assert champion(wheel) == 1
+    html = wheel.report()
+    assert html.is_file()
+    assert "artifacts@1" in html.read_text()
+    guards = {guard.comparison.name: guard.state for guard in decision.guards}
+    assert guards["ddl"] in ("not worse", "better")
+
+
+def test_without_replay_the_gate_refuses_what_forgot(tmp_path: Path) -> None:
+    folder = wheels.project(tmp_path / "acme", curate="replay_share = 0.0")
+    with wheels.open_wheel(folder) as wheel:
+        wheels.fill(wheel, tmp_path)
+        decision = wheel.cycle()
+        assert decision.verdict == "reject"
+        assert "ddl" in decision.reasons[0]
+        assert champion(wheel) == 0
+
+
+def test_shuffled_corrections_are_refused(tmp_path: Path) -> None:
+    with wheels.open_wheel(wheels.project(tmp_path / "acme")) as wheel:
+        wheels.fill(wheel, tmp_path, shuffled=True)
+        assert wheel.cycle().verdict != "promote"
+        assert champion(wheel) == 0
+
+
+def test_a_cycle_without_anything_new_says_so(wheel: Any) -> None:
+    wheel.cycle()
+    with pytest.raises(NotEnoughData, match="Nothing to do"):
+        wheel.cycle()
+    assert len(wheel.cycles()) == 1
+
+
+def test_too_little_feedback_says_how_much_more(tmp_path: Path) -> None:
+    folder = wheels.project(tmp_path / "acme")
+    with wheels.open_wheel(folder, "curate.min_examples=500") as wheel:
+        wheels.fill(wheel, tmp_path, n=10, items=5)
+        with pytest.raises(NotEnoughData, match="at least 500"):
+            wheel.cycle()
+        assert wheel.cycles()[0].state == "failed"
+
+
+def test_a_failed_training_leaves_the_champion_and_a_reason(wheel: Any) -> None:
+    wheel.cycle()
+    wheel.record(task="erd", prompt="p", output="erDiagram", correction="erDiagram\n a", source="x")
+    folder = wheel.config.root
+    with (
+        wheels.open_wheel(folder, "models.artifacts.train.fail_at=2") as broken,
+        pytest.raises(TrainingFailed, match="loss is nan at step 2"),
+    ):
+        broken.cycle()
+    newest = wheel.cycles()[0]
+    assert (newest.state, champion(wheel)) == ("failed", 1)
+    assert "loss is nan" in newest.error
+    assert wheel.cycle().verdict in ("reject", "undecided")
+
+
+def test_a_second_cycle_while_one_runs_is_refused(wheel: Any) -> None:
+    def second(step: Any) -> None:
+        if step.stage == "train":
+            with wheels.open_wheel(wheel.config.root) as other, pytest.raises(StoreBusy) as busy:
+                other.cycle()
+            told.append(str(busy.value))
+
+    told: list[str] = []
+    wheel.cycle(on_progress=second)
+    assert told
+
+
+def kill_at(folder: Path, stage: str, when: str) -> None:
+    words = [sys.executable, "-c", wheels.KILL, str(folder), stage, when]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return {}
+
+
+@pytest.mark.parametrize(("stage", "when"), STAGES)
+def test_killed_at_a_stage_it_ends_as_if_it_had_not_been(
+    tmp_path: Path, store_url: str, stage: str, when: str, uninterrupted: dict[str, Any]
+) -> None:
+    folder = wheels.project(tmp_path / "acme", store_url)
+    with wheels.open_wheel(folder) as wheel:
+        wheels.fill(wheel, tmp_path, n=30, items=32)
+    kill_at(folder, stage, when)
+    with wheels.open_wheel(folder) as wheel:
+        seen = wheel.store.versions.alias("artifacts")
+        assert (
+            seen is None
+            or seen.version == 0
+            or wheel.store.files.verify(wheel.version(f"artifacts@{seen.version}").files)
+        )
+        decision = wheel.cycle()
+        assert decision.verdict == "promote"
+        assert [version.number for version in wheel.versions()] == [0, 1]
+        assert [cycle.state for cycle in wheel.cycles()] == ["done"]
+        assert [m.version for m in wheel.store.versions.history("artifacts")] == [0, 1]
+        weights = trained(wheel)[1]
+        assert uninterrupted.setdefault("weights", weights) == weights
+
+
+def test_a_resumed_cycle_keeps_the_settings_it_started_with(wheel: Any) -> None:
+    folder = wheel.config.root
+    kill_at(folder, "build", "done")
+    sealed = wheel.store.cycles.step("artifacts-0001", "build")[1]["dataset"]
+    with wheels.open_wheel(folder, "curate.replay_share=0", "curate.seed=9") as changed:
+        assert changed.cycle().verdict == "promote"
+        assert trained(changed)[0] == sealed
+
+
+def test_feedback_during_a_crash_waits_for_the_next_cycle(wheel: Any) -> None:
+    kill_at(wheel.config.root, "build", "done")
+    late = wheel.record(task="erd", prompt="p", output="erDiagram", correction="erDiagram\n a")
+    wheel.cycle()
+    assert "not seen by a cycle yet" in wheel.explain(late)["models"][0]["answer"]
+
+
+def test_trace_goes_from_event_to_version_and_back(wheel: Any) -> None:
+    wheel.cycle()
+    behind = {row["event"] for row in wheel.trace("artifacts@1")["events"]}
+    assert behind
+    for event in sorted(behind)[:5]:
+        found = wheel.trace(event)["versions"]
+        assert [row["version"] for row in found] == ["artifacts@1"]
+        assert found[0]["verdict"] == "promote"
+    unused = {f"evt_e0-{index}" for index in range(60)} - behind
+    assert unused
+    assert wheel.trace(min(unused))["versions"] == []
+
+
+def test_explain_says_what_became_of_an_event(wheel: Any) -> None:
+    wheel.cycle()
+    behind = wheel.trace("artifacts@1")["events"]
+    answers = {wheel.explain(row["event"])["models"][0]["answer"] for row in behind}
+    assert answers <= {"trained on in artifacts-0001", "validated on in artifacts-0001"}
+    dropped = wheel.store.datasets.dropped(trained(wheel)[0])
+    told = wheel.explain(dropped[0].event)["models"][0]["answer"]
+    assert dropped[0].reason in told
+    with pytest.raises(NotFound):
+        wheel.explain("evt_unknown")
+
+
+def test_rollback_returns_to_the_version_before_and_promote_back(wheel: Any) -> None:
+    with pytest.raises(NotFound):
+        wheel.rollback()
+    wheel.cycle()
+    move = wheel.rollback(reason="it was slow")
+    assert (move.version, move.previous, move.reason) == (0, 1, "rolled back: it was slow")
+    with pytest.raises(InputError, match="first champion"):
+        wheel.rollback()
+    assert wheel.promote("artifacts@1").version == 1
+    with pytest.raises(InputError, match="champion already"):
+        wheel.promote("artifacts@1")
+    assert wheel.rollback().version == 0
+
+
+def test_a_refused_version_needs_a_reason_to_be_promoted(tmp_path: Path) -> None:
+    folder = wheels.project(tmp_path / "acme", curate="replay_share = 0.0")
+    with wheels.open_wheel(folder) as wheel:
+        wheels.fill(wheel, tmp_path)
+        wheel.cycle()
+        with pytest.raises(InputError, match="said reject"):
+            wheel.promote("artifacts@1")
+        move = wheel.promote("artifacts@1", force="we accept the loss")
+        assert (move.forced, move.reason) == (True, "we accept the loss")
+        assert champion(wheel) == 1
+
+
+def test_gc_keeps_every_live_lineage(wheel: Any) -> None:
+    wheel.cycle()
+    before = wheel.gc(dry_run=True)
+    after = wheel.gc()
+    assert before["runs"] == after["runs"] == ["artifacts-0001"]
+    version = wheel.version("artifacts")
+    assert wheel.store.files.verify(version.files)
+    assert wheel.store.datasets.load(version.dataset).hash == version.dataset
+    assert wheel.trace("artifacts@1")["events"]
+
+
+def test_gc_removes_refused_weights_beyond_those_kept(wheel: Any) -> None:
+    wheel.cycle()
+    for index in range(2):
+        wheel.record(task="erd", prompt=f"p{index}", output="a", correction="erDiagram\n a")
+        wheel.cycle()
+    refused = [version for version in wheel.versions() if version.number > 1]
+    with wheels.open_wheel(wheel.config.root, "store.keep_refused=0") as strict:
+        gone = {row["digest"] for row in strict.gc()["files"]}
+    kept = wheel.version("artifacts").files
+    assert {version.files for version in refused} - {kept} <= gone
+    assert kept not in gone
+
+
+def test_an_excluded_source_is_not_learnt_from(wheel: Any) -> None:
+    with wheels.open_wheel(wheel.config.root, 'curate.exclude_sources=["ben"]') as without:
+        without.cycle()
+        sources = {row["event"][4] for row in without.trace("artifacts@1")["events"]}
+    assert sources == {"e"}
+
+
+def test_status_counts_what_there_is(wheel: Any) -> None:
+    empty = wheel.status()
+    assert empty["log"]["events"] == 120
+    assert empty["models"]["artifacts"]["champion"] is None
+    wheel.cycle()
+    found = wheel.status()["models"]["artifacts"]
+    assert found["champion"] == "artifacts@1"
+    assert found["by_verdict"] == {"promote": 1}
+    assert {row["suite"]: row["items"] for row in found["panels"]}["erd"] == 40
+    assert 0 < sum(found["dropped"].values()) < 1
+
+
+def test_every_number_of_a_decision_can_be_recomputed_from_the_stored_rows(wheel: Any) -> None:
+    decision = wheel.cycle()
+    rows = wheel.store.versions.eval_rows("artifacts-0001")
+
+    def mean(version: str) -> float:
+        scores = [
+            row.metrics["score"] for row in rows if row.version == version and row.task == "erd"
+        ]
+        return sum(scores) / len(scores)
+
+    assert decision.primary.challenger == pytest.approx(mean("artifacts@1"))
+    assert decision.primary.champion == pytest.approx(mean("artifacts@0"))
+    assert wheel.store.versions.decision("artifacts-0001") == decision
