@@ -147,7 +147,7 @@ def test_import_keeps_good_rows_and_quarantines_bad_ones(run: Any, tmp_path: Pat
     assert "not valid JSON" in reasons[2]
     assert "score" in reasons[3]
     assert "prompt is missing" in reasons[5]
-    assert "already recorded with other content" in reasons[10]
+    assert "already recorded with other content" in reasons[11]
     assert "row 2: not valid JSON" in err
     again = json.loads(run("import", str(path), "--json")[1])[0]
     assert again["stored"] == 6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,20 +14,29 @@ from causal_builders import dataset, items, spec
 from honewheel.errors import Damaged
 from honewheel.families.causal_lm import adapters, loading, memory
 from honewheel.families.causal_lm.family import CausalLM
-from honewheel.records import Decoding, Item, Prediction
+from honewheel.records import Decoding, Item, Json, Prediction
 
 FAMILY = CausalLM()
 SHORT = Decoding(max_new_tokens=12)
 
 
-@pytest.fixture(scope="module")
-def tuned(llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A version that has learnt to spell a little and when to stop."""
-    run_dir = tmp_path_factory.mktemp("tuned")
-    given = spec(llama, learning_rate=1e-2, epochs=12, eval_every=1.0)
-    for _ in FAMILY.train(given, dataset(24, 4), run_dir):
+def trained(run_dir: Path, base: Path, method: str, **settings: Json) -> Path:
+    for _ in FAMILY.train(spec(base, method, eval_every=1.0, **settings), dataset(24, 4), run_dir):
         pass
     return run_dir / "final"
+
+
+@pytest.fixture(scope="module")
+def tuned(llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A version with an adapter that changes the answers."""
+    return trained(tmp_path_factory.mktemp("tuned"), llama, "lora", learning_rate=1e-2)
+
+
+@pytest.fixture(scope="module")
+def speller(llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A version (all weights) that has learnt to end its answers."""
+    run_dir = tmp_path_factory.mktemp("speller")
+    return trained(run_dir, llama, "full", learning_rate=2e-3, epochs=25, patience=25)
 
 
 def answers(
@@ -59,15 +69,16 @@ def test_batched_greedy_answers_are_those_of_transformers_generate(
         assert found[item.id].output == renderer.decode(new)
 
 
-def test_answers_do_not_depend_on_their_company(llama: Path, tuned: Path) -> None:
+def test_answers_do_not_depend_on_their_company(llama: Path, speller: Path) -> None:
     asked = items(9)
-    together = answers(llama, tuned, asked)
+    together = answers(llama, speller, asked, Decoding(max_new_tokens=40))
     for item in asked[::3]:
-        assert answers(llama, tuned, [item]) == {item.id: together[item.id]}
+        alone = answers(llama, speller, [item], Decoding(max_new_tokens=40))
+        assert alone == {item.id: together[item.id]}
 
 
-def test_short_answers_are_given_before_long_ones_end(llama: Path, tuned: Path) -> None:
-    with FAMILY.open(str(llama), tuned) as model:
+def test_short_answers_are_given_before_long_ones_end(llama: Path, speller: Path) -> None:
+    with FAMILY.open(str(llama), speller) as model:
         found = list(model.predict(items(12), Decoding(max_new_tokens=40)))
     assert len({answer.tokens for answer in found}) > 1
     assert any(answer.stopped for answer in found)
@@ -104,7 +115,10 @@ def test_a_merged_adapter_answers_like_an_adapter_kept_apart(llama: Path, tuned:
     from peft import PeftModel
 
     ids = torch.arange(4, 60)[None]
-    apart = PeftModel.from_pretrained(loading.load(llama, full_precision=False), str(tuned)).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft's, see adapters.py
+        loaded = loading.load(llama, full_precision=False)
+        apart = PeftModel.from_pretrained(loaded, str(tuned)).eval()
     merged = adapters.load(loading.load(llama, full_precision=False), tuned).eval()
     assert not hasattr(merged, "peft_config")
     with torch.inference_mode():

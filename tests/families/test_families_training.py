@@ -6,10 +6,12 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from causal_builders import ARCHITECTURES, dataset, example, make_base, spec
+from causal_builders import ARCHITECTURES, dataset, example, items, make_base, spec
+from safetensors.torch import load_file, save_file
 from torch.nn.functional import cross_entropy
 
 from honewheel import atomic
@@ -19,7 +21,7 @@ from honewheel.families.causal_lm.collate import flatten
 from honewheel.families.causal_lm.family import CausalLM
 from honewheel.families.causal_lm.render import Encoded, Renderer
 from honewheel.families.causal_lm.trainer import token_losses
-from honewheel.records import Dataset, Progress, Spec
+from honewheel.records import Dataset, Decoding, Progress, Spec
 
 FAMILY = CausalLM()
 
@@ -39,9 +41,14 @@ def interrupted(given: Spec, data: Dataset, run_dir: Path, after: int) -> None:
     assert not (run_dir / "final").exists()
 
 
-def report(run_dir: Path) -> dict[str, object]:
-    found: dict[str, object] = json.loads((run_dir / "final" / "training.json").read_text())
+def report(run_dir: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((run_dir / "final" / "training.json").read_text())
     return found
+
+
+def losses(run_dir: Path) -> list[float]:
+    """Training loss of each update."""
+    return [loss for _, loss in report(run_dir)["losses"]]
 
 
 def padded_losses(folder: Path, rows: list[Encoded]) -> torch.Tensor:
@@ -87,25 +94,21 @@ def test_every_architecture_learns_by_either_method_and_answers(
     validated = [progress.val_loss for progress in seen if progress.val_loss is not None]
     assert validated[-1] < validated[0] - 0.2
     with FAMILY.open(str(base), tmp_path / "run" / "final") as model:
-        from causal_builders import items
-
-        from honewheel.records import Decoding
-
         answers = list(model.predict(items(3), Decoding(max_new_tokens=5)))
     assert sorted(answer.item for answer in answers) == ["e2000", "e2001", "e2002"]
 
 
 @pytest.mark.parametrize("method", ["lora", "full"])
-@pytest.mark.parametrize("after", [1, 5, 9])
+@pytest.mark.parametrize("after", [1, 6, 11])
 def test_a_resumed_run_ends_with_the_bytes_of_an_uninterrupted_one(
     llama: Path, tmp_path: Path, method: str, after: int
 ) -> None:
     extra = {"dropout": 0.3} if method == "lora" else {}
-    given = spec(llama, method, checkpoint_every=2, schedule="cosine", **extra)
+    given = spec(llama, method, checkpoint_every=2, schedule="cosine", epochs=4, **extra)
     trained(given, dataset(), tmp_path / "whole")
     interrupted(given, dataset(), tmp_path / "broken", after)
     seen = trained(given, dataset(), tmp_path / "broken")
-    assert ("resumed" in seen[0].message) == (after > 1)
+    assert after == 1 or seen[0].message.startswith("resumed after update")
     assert atomic.verify(tmp_path / "broken" / "final") == atomic.verify(
         tmp_path / "whole" / "final"
     )
@@ -182,7 +185,7 @@ def test_realised_settings_are_read_back_from_optimizer_and_adapter(
         "optimizer": "AdamW",
         "schedule": "linear",
         "warmup_updates": 1,
-        "trainable_parameters": 4 * 2 * (4 * 64 + 2 * 64 + 2 * 32 + 3 * (64 + 128) + 2 * 64),
+        "trainable_parameters": 4 * 2 * (2 * (64 + 64) + 2 * (64 + 32) + 3 * (64 + 128)),
         "target_modules": [
             "down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj",
         ],
@@ -214,32 +217,28 @@ def test_training_stops_when_validation_does_not_improve_and_keeps_the_best_stat
     found = report(tmp_path / "run")
     assert seen[-1].message == "no improvement in 2 validations: stopped"
     assert found["updates"] == seen[-1].step < found["planned_updates"] == 200
-    validated = [step for step, _ in found["val_losses"]]  # type: ignore[attr-defined]
+    validated = [step for step, _ in found["val_losses"]]
     assert found["best_update"] == validated[-3]
     best = checkpoints.read(
-        checkpoints.folder(tmp_path / "run" / "checkpoints", int(str(found["best_update"])))
+        checkpoints.folder(tmp_path / "run" / "checkpoints", found["best_update"])
     )
-    from safetensors.torch import load_file
-
     final = load_file(tmp_path / "run" / "final" / "adapter_model.safetensors")
     for name, weight in best.part("weight").items():
         assert torch.equal(final[name.replace(".default", "")], weight)
 
 
-def test_examples_of_weight_zero_leave_no_trace_and_equal_weights_scale_away(
-    llama: Path, tmp_path: Path
-) -> None:
-    """Weights are relative within a batch: doubling all changes nothing, a tiny one vanishes."""
+def test_weights_count_relative_to_their_batch(llama: Path, tmp_path: Path) -> None:
+    """Doubling all of them changes nothing; an example of hardly any weight hardly counts."""
     plain = spec(llama, epochs=1, batch_size=4)
 
-    def losses(weights: list[float], name: str) -> list[float]:
+    def weighted(weights: list[float], name: str) -> list[float]:
         rows = tuple(example(i, weight=weight) for i, weight in enumerate(weights))
         trained(plain, replace(dataset(0, 0), train=rows), tmp_path / name)
-        return [loss for _, loss in report(tmp_path / name)["losses"]]  # type: ignore[attr-defined]
+        return losses(tmp_path / name)
 
-    once = losses([1.0, 1.0, 1.0, 1.0], "once")
-    assert losses([2.0, 2.0, 2.0, 2.0], "twice") == pytest.approx(once, rel=1e-6)
-    only_first = losses([1.0, 1e-9, 1e-9, 1e-9], "first")
+    once = weighted([1.0, 1.0, 1.0, 1.0], "once")
+    assert weighted([2.0, 2.0, 2.0, 2.0], "twice") == pytest.approx(once, rel=1e-6)
+    only_first = weighted([1.0, 1e-9, 1e-9, 1e-9], "first")
     rows = Renderer(llama).encode([example(0)])
     assert only_first[0] == pytest.approx(padded_losses(llama, rows).mean().item(), abs=1e-5)
     assert only_first != pytest.approx(once, rel=1e-3)
@@ -250,8 +249,7 @@ def test_splitting_a_batch_into_passes_changes_the_loss_by_rounding_only(
 ) -> None:
     trained(spec(llama, tokens_per_pass=8192), dataset(val=0), tmp_path / "one")
     trained(spec(llama, tokens_per_pass=64), dataset(val=0), tmp_path / "many")
-    one, many = (report(tmp_path / name)["losses"] for name in ("one", "many"))
-    assert many == pytest.approx(one, abs=1e-4)  # type: ignore[comparison-overlap]
+    assert losses(tmp_path / "many") == pytest.approx(losses(tmp_path / "one"), abs=1e-4)
 
 
 def test_examples_that_are_too_long_are_left_out_and_counted(llama: Path, tmp_path: Path) -> None:
@@ -266,8 +264,6 @@ def test_examples_that_are_too_long_are_left_out_and_counted(llama: Path, tmp_pa
 def test_a_loss_that_is_not_finite_stops_the_run_with_its_numbers(
     tmp_path: Path,
 ) -> None:
-    from safetensors.torch import load_file, save_file
-
     base = make_base(tmp_path / "base")
     weights = load_file(base / "model.safetensors")
     weights["model.norm.weight"].fill_(float("nan"))
@@ -299,9 +295,9 @@ def test_bfloat16_is_taken_where_the_processor_has_it_and_recorded(
 ) -> None:
     trained(spec(llama, precision="bfloat16", epochs=1), dataset(8, 2), tmp_path / "half")
     trained(spec(llama, precision="float32", epochs=1), dataset(8, 2), tmp_path / "single")
-    half, single = report(tmp_path / "half"), report(tmp_path / "single")
-    assert half["losses"] != single["losses"]
-    assert half["losses"] == pytest.approx(single["losses"], rel=2e-2)  # type: ignore[comparison-overlap]
+    half, single = losses(tmp_path / "half"), losses(tmp_path / "single")
+    assert half != single
+    assert half == pytest.approx(single, rel=2e-2)
     expected = "bfloat16" if loading.has_bfloat16() else "float32"
     assert loading.realised_precision("auto") == expected
 

@@ -23,7 +23,6 @@ STAGES = [
     ("gate", "start"),
     ("gate", "done"),
     ("promote", "done"),
-    ("cycle", "done"),
 ]
 
 
@@ -151,6 +150,14 @@ def test_killed_at_a_stage_it_ends_as_if_it_had_not_been(
         assert [m.version for m in wheel.store.versions.history("artifacts")] == [0, 1]
         weights = trained(wheel)[1]
         assert uninterrupted.setdefault("weights", weights) == weights
+
+
+def test_a_cycle_killed_before_its_report_can_still_be_reported(wheel: Any) -> None:
+    kill_at(wheel.config.root, "cycle", "done")
+    with pytest.raises(NotEnoughData, match="Nothing to do"):
+        wheel.cycle()
+    assert champion(wheel) == 1
+    assert "artifacts@1" in wheel.report().read_text()
 
 
 def test_a_resumed_cycle_keeps_the_settings_it_started_with(wheel: Any) -> None:

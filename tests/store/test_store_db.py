@@ -136,6 +136,21 @@ def test_a_foreign_program_that_locks_the_file_is_waited_for_and_named(
     sqlite_store.log.append([response("a")])
 
 
+def test_no_foreign_program_writes_between_what_a_block_reads_and_writes(
+    sqlite_store: Store, sqlite_url: str
+) -> None:
+    path = sqlite_url.removeprefix("sqlite:///")
+    browser = sqlite3.connect(path, isolation_level=None, timeout=0)
+    try:
+        with (
+            sqlite_store._db.write("log"),
+            pytest.raises(sqlite3.OperationalError, match="locked"),
+        ):
+            browser.execute("BEGIN IMMEDIATE")
+    finally:
+        browser.close()
+
+
 def test_a_postgres_writer_that_waits_too_long_says_so(
     postgres_url: str, files_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
+import signal
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,27 +28,24 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_base(tmp_path_factory.mktemp("base"))
 
 
-def train(base: Path, run_dir: Path, kill_after: int | None = None) -> Path:
-    """Train in a child; SIGKILL it once it has reported update `kill_after`."""
+def train(base: Path, run_dir: Path, kill: Callable[[Progress], bool] | None = None) -> Path:
+    """Train in a child; SIGKILL it at the first report for which `kill` holds."""
     given = spec(base, dropout=0.2, checkpoint_every=2, epochs=6, precision="auto")
 
     def listen(progress: Progress) -> None:
-        if kill_after is not None and progress.step >= kill_after:
+        if kill is not None and kill(progress):
             kill_child(run_dir)
 
     return training.run("causal-lm", given, dataset(), run_dir, listen, threads=1)
 
 
 def kill_child(run_dir: Path) -> None:
-    """SIGKILL the process whose command line names `run_dir`."""
-    import os
-    import signal
-
+    """SIGKILL the training process whose command line names `run_dir`."""
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             words = (entry / "cmdline").read_text().split("\0")
         except OSError:
-            continue
+            continue  # it ended while we looked
         if "honewheel.train.child" in words and str(run_dir) in words:
             os.kill(int(entry.name), signal.SIGKILL)
 
@@ -53,7 +55,7 @@ def test_a_killed_run_is_resumed_and_ends_with_the_bytes_of_an_uninterrupted_one
 ) -> None:
     whole = train(base, tmp_path / "whole")
     with pytest.raises(TrainingFailed, match="SIGKILL"):
-        train(base, tmp_path / "killed", kill_after=13)
+        train(base, tmp_path / "killed", lambda progress: progress.step == 13)
     resumed = train(base, tmp_path / "killed")
     assert "resumed after update" in (tmp_path / "killed" / "log.jsonl").read_text()
     assert atomic.verify(resumed) == atomic.verify(whole)
@@ -63,17 +65,20 @@ def test_a_killed_run_is_resumed_and_ends_with_the_bytes_of_an_uninterrupted_one
 def test_ten_kills_at_random_moments_leave_no_trace_in_the_result(
     base: Path, tmp_path: Path
 ) -> None:
+    """The moment is a random time after a random report: inside an update, a checkpoint, ..."""
     whole = train(base, tmp_path / "whole")
     draw = random.Random(5)
     killed = 0
-    for attempt in range(10):
-        try:
-            final = train(base, tmp_path / "killed", kill_after=draw.randint(0, 30))
-        except TrainingFailed:
-            killed += 1
+    for _ in range(10):
+        moment = draw.randint(0, 3)
+
+        def later(progress: Progress, moment: int = moment) -> bool:
+            time.sleep(draw.random() / 50)
+            return progress.step % 4 == moment and progress.message == ""
+
+        with contextlib.suppress(TrainingFailed):
+            train(base, tmp_path / "killed", later)
             continue
-        break
-    else:
-        final = train(base, tmp_path / "killed")
-    assert killed >= 3, attempt
-    assert atomic.verify(final) == atomic.verify(whole)
+        killed += 1
+    assert killed >= 5
+    assert atomic.verify(train(base, tmp_path / "killed")) == atomic.verify(whole)

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 
 from honewheel.errors import ConfigError, HonewheelError, InputError, NotFound
 
 DONE, FAILED, REFUSED, USAGE = 0, 1, 2, 3
+_UsageError: Any = typer.BadParameter.__base__  # typer exports only this subclass of it
 
 app = typer.Typer(
     name="honewheel",
@@ -72,12 +72,10 @@ def call(words: Sequence[str] | None = None) -> int:
 
     try:
         code = app(None if words is None else list(words), standalone_mode=False)
-    except click.exceptions.UsageError as error:
+    except _UsageError as error:
         error.show()
         return USAGE
-    except click.exceptions.Abort:
-        return _say("stopped. What is done is kept; run the command again to continue.")
-    except KeyboardInterrupt:
+    except (typer.Abort, KeyboardInterrupt):
         return _say("stopped. What is done is kept; run the command again to continue.")
     except (ConfigError, InputError, NotFound) as error:
         return _say(f"error: {error}", USAGE)

@@ -9,7 +9,7 @@ import json
 import subprocess
 from pathlib import Path
 
-from samples import EDGES, fresh
+from mermaid_live.samples import EDGES, fresh
 
 HERE = Path(__file__).parent
 TABLE = HERE.parent / "mermaid_verdicts.jsonl"
