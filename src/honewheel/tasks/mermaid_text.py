@@ -32,7 +32,7 @@ _DIRECTIVE = re.compile(
     _FLAGS,
 )
 _COMMENT = re.compile(rf"([{SPACE}]*+)%%(?!\{{)[^\n]+\n?|[{SPACE}]++")
-_ANY_COMMENT = re.compile(rf"[{SPACE}]*+%%[^{LINE_ENDS}]*\n|[{SPACE}]++")
+_ANY_COMMENT = re.compile(rf"[{SPACE}]*+%%[^{LINE_ENDS}]*(\n|)|[{SPACE}]++")
 _CODE = re.compile(r"#\w+;", re.ASCII)
 _SCALAR = r"""(?:(?:-(?=\w)|[\w./+])(?:[\w ./+()-]*[\w./+()-])?|"[^"\\]*"|'[^']*')"""
 _KEY = re.compile(rf"( *)([A-Za-z_][\w-]*):(?:[ ]+({_SCALAR}))?[ ]*", re.ASCII)
@@ -138,7 +138,7 @@ def _comments(text: str) -> list[tuple[int, int, str]]:
 def _detected(text: str, opening: str) -> bool:
     """Whether Mermaid's own guess of the kind is `opening` (C4 names anywhere win)."""
     text = _DIRECTIVE.sub("", text)
-    text = _ANY_COMMENT.sub(lambda match: "\n" if "%" in match[0] else match[0], text)
+    text = _ANY_COMMENT.sub(lambda match: match[1] or match[0], text)
     if re.search("C4(?:Container|Component|Dynamic|Deployment)", text):
         return False
     return re.match(rf"[{SPACE}]*{opening}", text) is not None

@@ -52,11 +52,12 @@ def read(text: str) -> Script:
     try:
         tokens = dialect.tokenize(text)
         _refuse_bare_joins(tokens)
-        trees = [tree for tree in dialect.parser().parse(tokens, text) if tree is not None]
+        parsed = dialect.parser().parse(tokens, text)
     except SqlglotError as error:
         raise ParseError(_plain(str(error))) from error
     except RecursionError as error:
         raise ParseError("expressions are nested too deeply") from error
+    trees = [tree for tree in parsed if tree is not None and not isinstance(tree, exp.Semicolon)]
     if any(_depth(tree) > MAX_DEPTH for tree in trees):
         raise ParseError("expressions are nested too deeply")
     place = {token.start: number for number, token in enumerate(tokens)}
@@ -67,6 +68,12 @@ def read(text: str) -> Script:
             if start in place:
                 types[start] = _declared(tokens, place[start] + 1)
     return Script(tuple(trees), types)
+
+
+def rendered(tree: exp.Expression) -> str:
+    """SQL text of a tree in one layout, without comments."""
+    text: str = tree.sql("sqlite", comments=False)
+    return text
 
 
 def _refuse_bare_joins(tokens: Sequence[Any]) -> None:
@@ -163,7 +170,7 @@ def _table(tree: exp.Create, types: dict[int, str]) -> Table:
                 elif isinstance(kind, exp.AutoIncrementColumnConstraint):
                     constraints.append("AUTOINCREMENT")
                 else:
-                    constraints.append(kind.sql("sqlite"))
+                    constraints.append(rendered(kind))
             declared = types.get(item.this.meta.get("start"), "")
             table.columns.append((item.name, declared, tuple(sorted(constraints))))
         elif isinstance(item, exp.Identifier):
@@ -217,12 +224,12 @@ def definition_facts(script: Script) -> Iterator[Fact]:
         for columns in table.unique:
             yield ("unique", table.name, ", ".join(columns))
         for check in table.checks:
-            yield ("check", table.name, check.sql("sqlite"))
+            yield ("check", table.name, rendered(check))
         for columns, target, there, options in table.references:
             yield ("references", table.name, ", ".join(columns), target, ", ".join(there), options)
     for tree in script.trees:
         if not (isinstance(tree, exp.Create) and tree.kind == "TABLE"):
-            yield ("statement", tree.sql("sqlite"))
+            yield ("statement", rendered(tree))
 
 
 # --- queries ------------------------------------------------------------------------------------
@@ -246,14 +253,14 @@ def query_facts(tree: exp.Expression, path: str = "") -> Iterator[Fact]:
     elif isinstance(tree, exp.Select):
         yield from _select_facts(tree, path)
     for number, item in enumerate(_expressions(tree, "order")):
-        yield ("order", path, str(number), item.sql("sqlite"))
+        yield ("order", path, str(number), rendered(item))
     for clause in ("limit", "offset"):
         if (found := tree.args.get(clause)) is not None:
-            yield (clause, path, found.expression.sql("sqlite"))
+            yield (clause, path, rendered(found.expression))
 
 
 def _select_facts(tree: exp.Select, path: str) -> Iterator[Fact]:
-    columns = [item.sql("sqlite") for item in tree.expressions]
+    columns = [rendered(item) for item in tree.expressions]
     for column in columns:
         yield ("select", path, column)
     if len(columns) > 1:
@@ -261,20 +268,20 @@ def _select_facts(tree: exp.Select, path: str) -> Iterator[Fact]:
     if tree.args.get("distinct"):
         yield ("distinct", path)
     if (source := tree.args.get("from_")) is not None:
-        yield ("from", path, source.this.sql("sqlite"))
+        yield ("from", path, rendered(source.this))
     for join in tree.args.get("joins") or []:
-        target = join.this.sql("sqlite")
+        target = rendered(join.this)
         yield ("join", path, join_kind(join), target)
         for conjunct in conjuncts(join.args.get("on")):
-            yield ("on", path, target, conjunct.sql("sqlite"))
+            yield ("on", path, target, rendered(conjunct))
         for column in join.args.get("using") or []:
             yield ("using", path, target, column.name)
     for clause in ("where", "having"):
         if (found := tree.args.get(clause)) is not None:
             for conjunct in conjuncts(found.this):
-                yield (clause, path, conjunct.sql("sqlite"))
+                yield (clause, path, rendered(conjunct))
     for item in _expressions(tree, "group"):
-        yield ("group", path, item.sql("sqlite"))
+        yield ("group", path, rendered(item))
 
 
 def join_kind(join: exp.Join) -> str:

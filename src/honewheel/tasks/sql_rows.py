@@ -2,8 +2,9 @@
 
 Keys are unique, references hit existing rows unevenly (some parents have many children, some
 none), values repeat, nullable columns hold some NULLs, and what a query compares with (`wanted`)
-occurs beside near misses. Types are SQLite's affinities; constraints are respected, CHECKs
-are not looked at beyond the values they mention.
+occurs beside near misses. Types are SQLite's affinities; constraints are respected, except that
+CHECKs are not looked at beyond the values they mention and that required references in a circle
+of several tables dangle.
 """
 
 from __future__ import annotations
@@ -130,6 +131,10 @@ def _fill_table(
         column.name: _pool(database, column, references.get(column.name), rng, wanted)
         for column in columns
     }
+    for column, (parent, target) in references.items():
+        key = target or _primary_key(database, table)
+        if parent.lower() == table.lower() and key in pools:
+            pools[column] = [_distinct(pools[key], number) for number in range(count // 3)]
     marks = ", ".join("?" * len(columns))
     listed = ", ".join(_quoted(column.name) for column in columns)
     insert = f"INSERT OR IGNORE INTO {_quoted(table)} ({listed}) VALUES ({marks})"
@@ -178,6 +183,8 @@ def _pool(
             if values:
                 rng.shuffle(values)
                 return values[: max(1, len(values) * 3 // 4)]  # the others have no children
+        if not column.required:  # tables that refer to each other in a circle
+            return [None]
     typical = _typical(column, rng)
     kind = type(typical[0])
     fitting = [

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from honewheel.records import digest
 from honewheel.tasks.facts import graph_key
-from honewheel.tasks.sql_facts import Script, conjuncts, join_kind, tables
+from honewheel.tasks.sql_facts import Script, conjuncts, join_kind, rendered, tables
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -75,8 +75,7 @@ def _nameless(tree: exp.Expression) -> str:
     for name in copy.find_all(exp.Identifier):
         name.set("this", "_")
         name.set("quoted", False)
-    text: str = copy.sql("sqlite")
-    return text
+    return rendered(copy)
 
 
 def query_key(tree: exp.Expression, columns: Mapping[str, frozenset[str]]) -> str:
@@ -87,16 +86,19 @@ def query_key(tree: exp.Expression, columns: Mapping[str, frozenset[str]]) -> st
     from sqlglot import exp
 
     tree = tree.copy()
+    known = {*columns, *(name for names in columns.values() for name in names)}
     for name in tree.find_all(exp.Identifier):
-        name.set("this", name.name.lower())
-        name.set("quoted", False)
+        lower = name.name.lower()
+        if lower in known or not name.args.get("quoted"):  # SQLite reads other "quoted" as text
+            name.set("this", lower)
+            name.set("quoted", False)
     selects = list(tree.find_all(exp.Select))
     _rename_sources(tree, selects, columns)
     for select in reversed(selects):  # inner ones first
         _sort_parts(select)
     if isinstance(tree, exp.Select):
         _number_outputs(tree, columns)
-    return digest(tree.sql("sqlite", comments=False))
+    return digest(rendered(tree))
 
 
 def _sources(select: exp.Select) -> list[exp.Expression]:
@@ -153,7 +155,7 @@ def _sort_parts(select: exp.Select) -> None:
         flipped = {exp.GT: exp.LT, exp.GTE: exp.LTE}.get(type(pair))
         if flipped is not None:
             pair.replace(flipped(this=pair.right, expression=pair.left))
-        elif pair.left.sql("sqlite") > pair.right.sql("sqlite"):
+        elif rendered(pair.left) > rendered(pair.right):
             left, right = pair.left, pair.right
             pair.set("this", right)
             pair.set("expression", left)
@@ -184,7 +186,7 @@ def _sort_parts(select: exp.Select) -> None:
 
 
 def _sorted(items: list[exp.Expression]) -> list[exp.Expression]:
-    return sorted(items, key=lambda item: item.sql("sqlite"))
+    return sorted(items, key=lambda item: rendered(item))
 
 
 def _conjunction(parts: list[exp.Expression]) -> exp.Expression:
