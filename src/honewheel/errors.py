@@ -7,6 +7,7 @@
     |- MissingExtra          a feature needs a package that is not installed
     |- NotFound              no such event, version, suite, cycle
     |- NotEnoughData         too little to build, train or measure
+    |  `- NothingNew         a cycle was asked for and there is nothing to do
     |- NotEnoughMemory       a run would not fit, or did not
     |- UnsafeModel           pickle weights, remote code, a config key that runs code
     |- Damaged               bytes do not match their recorded sha256
@@ -54,6 +55,10 @@ class NotFound(HonewheelError):
 
 class NotEnoughData(HonewheelError):
     """Too little to build, train or measure."""
+
+
+class NothingNew(NotEnoughData):
+    """A cycle was asked for and there is nothing to do; no failure."""
 
 
 class NotEnoughMemory(HonewheelError):

@@ -101,7 +101,7 @@ def dataset(train: int = 20, val: int = 6, name: str = "data", **changes: Any) -
     )
 
 
-def spec(base: Path, method: str = "lora", seed: int = 0, **settings: Json) -> Spec:
+def spec(base: Path, method: str = "lora", *, seed: int = 0, **settings: Any) -> Spec:
     family = CausalLM()
     chosen = {key: rule.default for key, rule in family.ranges(method).items()}
     quick: dict[str, Json] = {"epochs": 2, "batch_size": 4, "precision": "float32"}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 from causal_builders import dataset, example, spec
 
-from honewheel.families.causal_lm import memory
+from honewheel.errors import MissingExtra
+from honewheel.families.causal_lm import family, memory
 from honewheel.families.causal_lm.family import CausalLM
 from honewheel.protocols import ModelFamily
 from honewheel.records import Estimate
@@ -19,6 +22,25 @@ FAMILY: ModelFamily = CausalLM()
 def test_a_sound_run_has_no_findings(llama: Path) -> None:
     assert list(FAMILY.check(spec(llama), dataset())) == []
     assert list(FAMILY.check(spec(llama, "full"), dataset())) == []
+
+
+def test_a_missing_package_says_what_to_install(
+    llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = spec(llama)
+    monkeypatch.setattr(
+        family, "find_spec", lambda name: None if name == "torch" else find_spec(name)
+    )
+    told = (
+        r"Fine-tuning a causal LM needs torch\. Install it with: pip install 'honewheel\[train\]'"
+    )
+    for use in (
+        lambda: FAMILY.check(given, dataset()),
+        lambda: FAMILY.train(given, dataset(), tmp_path),
+        lambda: FAMILY.open(str(llama), None),
+    ):
+        with pytest.raises(MissingExtra, match=told):
+            use()
 
 
 def test_settings_outside_their_range_unknown_or_missing_are_refused(llama: Path) -> None:
@@ -72,7 +94,7 @@ def test_the_estimate_counts_weights_and_what_is_trained(llama: Path) -> None:
 
 
 def test_smaller_passes_need_less_and_more_epochs_take_longer(llama: Path) -> None:
-    def estimate(**settings: int) -> Estimate:
+    def estimate(**settings: Any) -> Estimate:
         return FAMILY.estimate(spec(llama, **settings), dataset())
 
     wide, narrow = estimate(tokens_per_pass=8192), estimate(tokens_per_pass=64)

@@ -6,6 +6,7 @@ import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,13 +15,13 @@ from causal_builders import dataset, items, spec
 from honewheel.errors import Damaged
 from honewheel.families.causal_lm import adapters, loading, memory
 from honewheel.families.causal_lm.family import CausalLM
-from honewheel.records import Decoding, Item, Json, Prediction
+from honewheel.records import Decoding, Item, Prediction
 
 FAMILY = CausalLM()
 SHORT = Decoding(max_new_tokens=12)
 
 
-def trained(run_dir: Path, base: Path, method: str, **settings: Json) -> Path:
+def trained(run_dir: Path, base: Path, method: str, **settings: Any) -> Path:
     for _ in FAMILY.train(spec(base, method, eval_every=1.0, **settings), dataset(24, 4), run_dir):
         pass
     return run_dir / "final"

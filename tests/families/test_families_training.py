@@ -103,7 +103,7 @@ def test_every_architecture_learns_by_either_method_and_answers(
 def test_a_resumed_run_ends_with_the_bytes_of_an_uninterrupted_one(
     llama: Path, tmp_path: Path, method: str, after: int
 ) -> None:
-    extra = {"dropout": 0.3} if method == "lora" else {}
+    extra: dict[str, Any] = {"dropout": 0.3} if method == "lora" else {}
     given = spec(llama, method, checkpoint_every=2, schedule="cosine", epochs=4, **extra)
     trained(given, dataset(), tmp_path / "whole")
     interrupted(given, dataset(), tmp_path / "broken", after)

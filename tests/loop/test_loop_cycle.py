@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 
 import wheels
-from honewheel.errors import InputError, NotEnoughData, NotFound, StoreBusy, TrainingFailed
+from honewheel.errors import (
+    InputError,
+    NotEnoughData,
+    NotFound,
+    NothingNew,
+    StoreBusy,
+    TrainingFailed,
+)
 
 STAGES = [
     ("build", "start"),
@@ -76,7 +83,7 @@ def test_shuffled_corrections_are_refused(tmp_path: Path) -> None:
 
 def test_a_cycle_without_anything_new_says_so(wheel: Any) -> None:
     wheel.cycle()
-    with pytest.raises(NotEnoughData, match="Nothing to do"):
+    with pytest.raises(NothingNew, match="Nothing to do"):
         wheel.cycle()
     assert len(wheel.cycles()) == 1
 
@@ -154,7 +161,7 @@ def test_killed_at_a_stage_it_ends_as_if_it_had_not_been(
 
 def test_a_cycle_killed_before_its_report_can_still_be_reported(wheel: Any) -> None:
     kill_at(wheel.config.root, "cycle", "done")
-    with pytest.raises(NotEnoughData, match="Nothing to do"):
+    with pytest.raises(NothingNew, match="Nothing to do"):
         wheel.cycle()
     assert champion(wheel) == 1
     assert "artifacts@1" in wheel.report().read_text()

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from honewheel.errors import ConfigError, HonewheelError, InputError, NotFound
+from honewheel.errors import ConfigError, HonewheelError, InputError, NotFound, NothingNew
 
 DONE, FAILED, REFUSED, USAGE = 0, 1, 2, 3
 _UsageError: Any = typer.BadParameter.__base__  # typer exports only this subclass of it
@@ -77,6 +77,8 @@ def call(words: Sequence[str] | None = None) -> int:
         return USAGE
     except (typer.Abort, KeyboardInterrupt):
         return _say("stopped. What is done is kept; run the command again to continue.")
+    except NothingNew as error:
+        return _say(str(error), DONE)
     except (ConfigError, InputError, NotFound) as error:
         return _say(f"error: {error}", USAGE)
     except HonewheelError as error:

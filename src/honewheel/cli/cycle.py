@@ -18,12 +18,19 @@ def cycle(context: typer.Context, model: Model = None, as_json: show.Json = Fals
     """Feedback -> dataset -> fine-tune -> proof -> promotion or refusal. Resumes after a crash."""
     project = wheel(context)
     name = project.config.model(model)[0]
+    standing = project.status()["models"][name]
+    show.say(
+        f"{name}   champion {standing['champion'] or 'none yet'}   "
+        f"{standing['new_events']:,} new log entries since {standing['last_cycle'] or 'the start'}"
+    )
     with show.run_log(project.config.root, "cycle") as log, show.Watcher() as watch:
         decision = project.cycle(name, watch)
     newest = project.cycles(name, 1)[0]
     report = project.config.state / "reports" / newest.id / f"{newest.id}.html"
     show.say()
     show.decision(decision)
+    if decision.verdict == "promote":
+        show.say(f"{decision.champion} is kept: honewheel rollback {name}")
     show.say()
     show.say(f"report   {report}")
     show.say(f"log      {log}")

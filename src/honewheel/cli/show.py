@@ -187,7 +187,10 @@ def decision(found: Decision) -> None:
             f"[{100 * row.low:+.1f}, {100 * row.high:+.1f}]   {state}"
         )
     for index, reason in enumerate(found.reasons):
-        say(f"{found.verdict}: {reason}" if index == 0 else f"  {reason}")
+        if index == 0:
+            say(f"{found.verdict}: {reason}")
+        elif found.verdict != "promote":  # the table above says the rest of a promotion
+            say(f"  {reason}")
     for index, step in enumerate(found.next_steps):
         say(f"Next: {step}" if index == 0 else f"      {step}")
 

@@ -20,8 +20,8 @@ from honewheel.curate import build
 from honewheel.errors import (
     ConfigError,
     HonewheelError,
-    NotEnoughData,
     NotEnoughMemory,
+    NothingNew,
     StoreBusy,
     StoreFull,
 )
@@ -86,7 +86,8 @@ def run(
 
     Raises:
         StoreBusy: another cycle of this model is running.
-        NotEnoughData: nothing new, or too little, to learn from.
+        NothingNew: no feedback has arrived and no setting changed since the last cycle.
+        NotEnoughData: too little to learn from.
         HonewheelError: any failure; the cycle is marked failed with the message, except when the
             disk is full or the store busy: then it stays open and the next call resumes it.
     """
@@ -118,7 +119,7 @@ def _start(store: Store, config: Config, model: str, clock: Callable[[], datetim
     if previous and previous.state == "done" and previous.as_of_seq == seq:
         same = previous.config == config.settings.model_dump(mode="json")
         if same:
-            raise NotEnoughData(
+            raise NothingNew(
                 f"Nothing to do: no feedback has arrived and no setting has changed since cycle "
                 f"{previous.number} of {model} ({previous.verdict}). Record feedback "
                 "(honewheel record, honewheel import FILE) and run the cycle again."

@@ -80,7 +80,7 @@ def _decisive(inputs: Inputs) -> dict[str, Any]:
     """What must not change between a start and its continuation, as one flat mapping."""
     given = as_dict(inputs.spec)
     settings: dict[str, Any] = given.pop("settings")
-    return {"dataset": inputs.dataset.hash} | given | settings
+    return {"dataset": inputs.dataset.hash, **given, **settings}
 
 
 def _head(inputs: Inputs) -> dict[str, Any]:

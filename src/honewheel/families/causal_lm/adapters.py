@@ -75,7 +75,7 @@ def realised(model: Any) -> dict[str, Json]:
         "rank": layer.r["default"],
         "scale": layer.scaling["default"],
         "dropout": float(getattr(layer.lora_dropout["default"], "p", 0.0)),
-        "target_modules": sorted(config.target_modules),
+        "target_modules": sorted({name.rpartition(".")[2] for name in config.target_modules}),
     }
 
 

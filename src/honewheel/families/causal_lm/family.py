@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from honewheel.families.causal_lm.predict import CausalModel
 
 
+_PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "accelerate", "peft")
+
+
 class CausalLM:
     """Any Hugging Face causal LM as a base; see `ranges.py` for its settings."""
 
@@ -39,6 +42,7 @@ class CausalLM:
         """Settings outside their ranges, examples that are too long, memory that is not there."""
         if wrong := _check_settings(spec):
             return wrong
+        _prepare()
         folder, _ = bases.resolve(spec.base)
         limit = longest(spec.settings, folder)
         rows = Renderer(folder).encode(dataset.train)
@@ -47,28 +51,33 @@ class CausalLM:
 
     def estimate(self, spec: Spec, dataset: Dataset) -> Estimate:
         """Bytes by part and rough seconds on this machine's cores (early stopping aside)."""
+        _prepare()
         folder, _ = bases.resolve(spec.base)
         limit = longest(spec.settings, folder)
         rows = [row for row in Renderer(folder).encode(dataset.train) if len(row) <= limit]
         return memory.estimate(folder, spec, rows, os.cpu_count() or 1)
 
     def train(self, spec: Spec, dataset: Dataset, run_dir: Path) -> Iterator[Progress]:
-        _require("torch", "peft", "accelerate")
+        _prepare()
         from honewheel.families.causal_lm.training import train
 
         return train(spec, dataset, run_dir)
 
     def open(self, base: str, version_dir: Path | None) -> CausalModel:
-        _require("torch", "peft")
+        _prepare()
         from honewheel.families.causal_lm.predict import CausalModel
 
         return CausalModel(base, version_dir)
 
 
-def _require(*packages: str) -> None:
-    for package in packages:
+def _prepare() -> None:
+    """What must hold before torch is imported. Raises MissingExtra."""
+    for package in _PACKAGES:
         if find_spec(package) is None:
             raise MissingExtra("Fine-tuning a causal LM", package, "train")
+    # Threads that wait sleep: spinning ones burn the cores that other work on the machine needs.
+    # Read once, when torch loads.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _check_settings(spec: Spec) -> list[Finding]:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from honewheel.errors import ConfigError
 from honewheel.protocols import Range
 
-METHODS = ("lora", "full")
+METHODS: tuple[str, ...] = ("lora", "full")
 
 _SHARED = {
     "epochs": Range(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from honewheel.errors import ConfigError, InputError, MissingExtra
+from honewheel.errors import ConfigError, InputError
 from honewheel.families.causal_lm.base import read_json, text_config
 from honewheel.records import Example, Json
 
@@ -50,10 +50,8 @@ class Renderer:
     """A base's tokenizer and chat template behind the contract above."""
 
     def __init__(self, folder: Path) -> None:
-        try:
-            from transformers import AutoTokenizer
-        except ImportError as error:
-            raise MissingExtra("Fine-tuning a causal LM", "transformers", "train") from error
+        from transformers import AutoTokenizer
+
         self._tokenizer: Any = AutoTokenizer.from_pretrained(
             folder, trust_remote_code=False, local_files_only=True
         )

@@ -65,9 +65,9 @@ def train(spec: Spec, dataset: Dataset, run_dir: Path) -> Iterator[Progress]:
 def _inputs(spec: Spec, dataset: Dataset) -> dict[str, Any]:
     """Everything that decides the weights, as one flat mapping, precision resolved."""
     given = as_dict(spec)
-    settings = given.pop("settings")
+    settings: dict[str, Any] = given.pop("settings")
     precision = loading.realised_precision(settings["precision"])
-    return {"dataset": dataset.hash} | given | settings | {"precision": precision}
+    return {"dataset": dataset.hash, **given, **settings, "precision": precision}
 
 
 def _guarded(run: _Run) -> None:
