@@ -16,11 +16,11 @@ from types import TracebackType
 from typing import Any, Self
 
 import torch
-from transformers import DynamicCache
 
 from honewheel import atomic
 from honewheel.families.causal_lm import adapters, loading, memory
 from honewheel.families.causal_lm import base as bases
+from honewheel.families.causal_lm.cache import growing_cache
 from honewheel.families.causal_lm.render import Renderer
 from honewheel.records import Decoding, Item, Prediction
 
@@ -98,7 +98,7 @@ class CausalModel:
         ids, mask = _left_padded([row.prompt for row in rows], self.renderer.pad)
         ids, mask = ids.to(device), mask.to(device)
         positions = (mask.cumsum(1) - 1).clamp(min=0)
-        cache = DynamicCache(config=self.model.config)
+        cache = growing_cache(self.model.config)
         while True:
             output = self.model(
                 input_ids=ids,
