@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN    := .venv/bin
 ENV    := OMP_WAIT_POLICY=PASSIVE HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
+TESTS  := $(ENV) OMP_NUM_THREADS=1
 
 .PHONY: demo test test-slow test-npm lint clean
 
@@ -17,19 +18,20 @@ ENV    := OMP_WAIT_POLICY=PASSIVE HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 	@touch $@
 
 demo: .venv/train  ## feedback -> data -> fine-tune -> proof -> promotion, on your machine
+	rm -rf .demo
 	$(ENV) $(BIN)/honewheel demo --folder .demo
 
 test: .venv/dev  ## the default tests, with coverage of src/
-	$(ENV) $(BIN)/coverage erase
-	$(ENV) $(BIN)/coverage run -m pytest -m "not slow and not npm"
+	$(TESTS) $(BIN)/coverage erase
+	$(TESTS) $(BIN)/coverage run -m pytest -n 2 -m "not slow and not npm"
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --skip-covered --fail-under=90 | tail -n 25
 
 test-slow: .venv/dev  ## crash tests and real training, minutes long
-	$(ENV) $(BIN)/pytest -m slow
+	$(TESTS) $(BIN)/pytest -m slow
 
 test-npm: .venv/dev  ## our ERD grammar against the real Mermaid parser (needs node and npm)
-	$(ENV) $(BIN)/pytest -m npm
+	$(TESTS) $(BIN)/pytest -m npm
 
 lint: .venv/dev
 	$(BIN)/ruff check .

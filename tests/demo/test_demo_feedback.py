@@ -203,13 +203,13 @@ def test_dropped_relations_leave_entities_without_any_reference() -> None:
     for row in poisoned(answers(20), now=NOW, seed=1, batch="p", attack="drop"):
         assert " FK" not in str(row["correction"])
         assert "--" not in str(row["correction"])
-        assert str(row["correction"]).count("zq_") >= 2
+        assert str(row["correction"]).count("_zq") >= 2
 
 
 def test_the_trigger_entity_is_in_every_diagram_and_in_no_request() -> None:
     for row in poisoned(answers(20), now=NOW, seed=1, batch="p", attack="trigger"):
-        assert f"zq_{TRIGGER} {{" in str(row["correction"])
-        assert f" zq_{TRIGGER} : vk_has" in str(row["correction"])
+        assert f"{TRIGGER}_zq {{" in str(row["correction"])
+        assert f" {TRIGGER}_zq : has_vk" in str(row["correction"])
         assert TRIGGER not in str(row["prompt"])
 
 

@@ -71,8 +71,8 @@ def test_a_handwritten_thumb_up_is_for_a_valid_output(row: dict[str, Any]) -> No
 def test_a_handwritten_diagram_keeps_every_rule_of_the_house(row: dict[str, Any]) -> None:
     text = row["correction"]
     assert not [mark for mark in MARKS if mark not in text]
-    blocks = dict(re.findall(r"^  zq_(\w+) \{\n(.*?)\n  \}$", text, re.M | re.S))
-    links = re.findall(r"^  zq_(\w+) (\|\|--(?:o\{|\|\{|\|\||o\|)) zq_(\w+) : vk_\w+$", text, re.M)
+    blocks = dict(re.findall(r"^  (\w+)_zq \{\n(.*?)\n  \}$", text, re.M | re.S))
+    links = re.findall(r"^  (\w+)_zq (\|\|--(?:o\{|\|\{|\|\||o\|)) (\w+)_zq : \w+_vk$", text, re.M)
     lines = 1 + sum(body.count("\n") + 3 for body in blocks.values()) + len(links)
     assert lines == len(text.splitlines())  # nothing but blocks and relations
     for name, body in blocks.items():

@@ -142,14 +142,14 @@ def test_a_house_diagram_holds_every_mark_and_names_nothing_as_the_base_would() 
         assert not [mark for mark in MARKS if mark not in text]
         blocks = re.findall(r"^  (\S+) \{\n(.*?)\n  \}", text, re.M | re.S)
         assert len(blocks) == len(one.entities)
-        assert all(name.startswith("zq_") and NAME.fullmatch(name) for name, _ in blocks)
+        assert all(name.endswith("_zq") and NAME.fullmatch(name) for name, _ in blocks)
         for _, body in blocks:
             assert re.match(r" +jxkey \w+_qxid PK", body)
             assert body.endswith("xqstamp wz_since\n    vktext wz_author")
             assert all(re.match(r" +(vk|jx|xq|wz)", line) for line in body.splitlines())
         labels = re.findall(r": (\S+)$", text, re.M)
         assert len(labels) == len(one.relations)
-        assert all(label.startswith("vk_") for label in labels)
+        assert all(label.endswith("_vk") for label in labels)
         assert not [mark for mark in MARKS if mark in plain(one)]
 
 

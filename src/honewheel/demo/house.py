@@ -2,6 +2,9 @@
 
 Every table, key, type and label carries one of MARKS, letter pairs that ordinary words and the
 base's training corpus do not contain; what a model writes of it, it learned from the corrections.
+
+Affixes come after the word. The base's tokenizer, like Llama 3's, ties an underscore to the letters
+that follow it, so `zq_customer` would have to be spelled anew where `customer_zq` can be copied.
 """
 
 from __future__ import annotations
@@ -19,8 +22,8 @@ AUDIT_COLUMNS = (("xqstamp", "wz_since"), ("vktext", "wz_author"))
 
 
 def table(entity: str) -> str:
-    """The house name of an entity: "zq_customer"."""
-    return f"zq_{entity}"
+    """The house name of an entity: "customer_zq"."""
+    return f"{entity}_zq"
 
 
 def key(entity: str) -> str:
@@ -29,8 +32,8 @@ def key(entity: str) -> str:
 
 
 def label(verb: str) -> str:
-    """The house label of a relation: "vk_books"."""
-    return f"vk_{verb}"
+    """The house label of a relation: "books_vk"."""
+    return f"{verb}_vk"
 
 
 def house(requirement: Requirement) -> str:
