@@ -89,7 +89,7 @@ def test_a_gain_not_told_from_none_is_undecided_and_says_how_many_prompts_would_
     assert found.verdict == "undecided"
     enough = needed(0.015 / 1.96 * 150**0.5, 0.01, 0.8)
     assert f"a gain of 1.0 point shows on about {enough} test prompts" in found.reasons[0]
-    assert f"collect about {enough - 150} more test prompts for erd" in found.next_steps[0]
+    assert f"about {enough - 150} more prompts for erd" in found.next_steps[0]
     assert any("suite import" in step for step in found.next_steps)
     assert any("min_gain" in step for step in found.next_steps)
 
@@ -157,7 +157,7 @@ def test_an_unclear_guard_says_how_many_prompts_would_settle_it() -> None:
     found = judged(strong(guards=(guard("ddl", 0.0, 0.05),)))
     enough = needed(0.05 / 1.96 * 150**0.5, 0.03, 0.95)
     assert f"about {enough} prompts would settle it, there are 150" in found.reasons[0]
-    assert f"{enough - 150} more test prompts for ddl" in found.next_steps[0]
+    assert f"{enough - 150} more prompts for ddl" in found.next_steps[0]
 
 
 def test_a_guard_with_too_few_prompts_is_unclear_however_good() -> None:

@@ -15,9 +15,9 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from honewheel import plugins
 from honewheel.errors import ConfigError
@@ -27,7 +27,7 @@ from honewheel.records import Json
 FILE = "honewheel.toml"
 PREFIX = "HONEWHEEL_"
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
-Level = Annotated[float, Field(ge=0.5, lt=1.0)]
+Level = Annotated[float, Field(gt=0.5, lt=1.0)]
 Points = Annotated[float, Field(ge=0.0, le=100.0)]
 Gain = Annotated[float, Field(gt=0.0, lt=100.0)]
 
@@ -80,6 +80,14 @@ class Curate(_Section):
     source_cap: Annotated[float, Field(gt=0, le=1)] | None = None
     exclude_sources: tuple[str, ...] = ()
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _enough_may_be_taken(self) -> Self:
+        if self.max_examples is not None and self.max_examples < self.min_examples:
+            raise ValueError(
+                f"max_examples ({self.max_examples}) is below min_examples ({self.min_examples})"
+            )
+        return self
 
 
 class Evaluate(_Section):

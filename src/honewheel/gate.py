@@ -193,8 +193,8 @@ def _judge_primary(
         case.steps.append("import a harder frozen suite (honewheel suite import FILE)")
     elif primary.difference == primary.low == primary.high == 0:
         case.against.append(
-            f"{primary.name}: equal scores on all {primary.items} test prompts; there is nothing "
-            "to promote."
+            f"{primary.name}: equal scores on all {primary.items} test prompts (mean "
+            f"{100 * primary.champion:.1f}); there is nothing to promote."
         )
         case.steps.append(f"record more corrections for {primary.name}")
     elif primary.high < gain:
@@ -224,8 +224,9 @@ def _leave_open(primary: Comparison, policy: Policy, case: _Case) -> None:
     case.unclear.append(f"{_told(primary)}: {why}; {shows} {primary.groups}.")
     if enough > primary.groups:
         case.steps.append(_more(enough - primary.groups, primary.name))
-        case.steps.append("import a frozen suite (honewheel suite import FILE)")
-        case.steps.append("raise min_gain in the gate's settings, if less is not worth having")
+        case.steps.append(
+            "lower min_gain under [models.NAME.gate], if a smaller gain is worth having"
+        )
     else:
         case.steps.append(f"record more corrections for {primary.name}")
 
@@ -286,7 +287,10 @@ def _remedy(one: Comparison) -> str:
 
 
 def _more(prompts: int, name: str) -> str:
-    return f"collect about {prompts} more test prompts for {name} (one new prompt in ten is held)"
+    return (
+        f"import a frozen suite with about {prompts} more prompts for {name} (honewheel suite "
+        f"import FILE), or record about {10 * prompts} more requests: one in ten is held out"
+    )
 
 
 def _told(one: Comparison) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -153,6 +154,16 @@ def test_import_keeps_good_rows_and_quarantines_bad_ones(run: Any, tmp_path: Pat
     assert again["stored"] == 6
     assert data(run("status", "--json"))["log"]["events"] == 6
     assert data(run("status", "--json"))["log"]["quarantined"] == 5
+
+
+def test_a_touched_file_imports_as_the_same_rows(run: Any, tmp_path: Path) -> None:
+    rows = [{**row, "created_at": None} for row in wheels.feedback(3)]
+    path = wheels.write_jsonl(tmp_path / "undated.jsonl", rows)
+    assert run("import", str(path))[0] == DONE
+    os.utime(path, (1_600_000_000, 1_600_000_000))
+    found = data(run("import", str(path), "--json"))[0]
+    assert (found["stored"], found["quarantined"]) == (6, [])
+    assert data(run("status", "--json"))["log"]["events"] == 6
 
 
 def test_import_of_nothing_good_fails(run: Any, tmp_path: Path) -> None:

@@ -49,6 +49,17 @@ def test_the_same_row_twice_is_one_event_and_another_row_another() -> None:
     assert fresh.id != first.id
 
 
+def test_behaviour_becomes_a_value_that_curation_reads() -> None:
+    values = [ingest.entry(ROW | {"signal": name}, now=NOW).feedback for name in ("copy", "retry")]
+    assert [next(f.value for f in said if f.kind == "signal") for said in values] == [1.0, 0.0]
+
+
+def test_a_thumb_may_be_a_word() -> None:
+    for word, value in (("up", 1.0), ("down", 0.0), (True, 1.0), (0, 0.0)):
+        said = ingest.entry({"response": "evt_1", "thumb": word}, now=NOW).feedback
+        assert [item.value for item in said] == [value]
+
+
 def test_a_row_may_speak_of_an_earlier_response() -> None:
     found = ingest.entry({"response": "evt_1", "thumb": 0, "source": "ben"}, now=NOW)
     assert found.response is None

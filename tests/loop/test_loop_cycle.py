@@ -88,6 +88,14 @@ def test_a_cycle_without_anything_new_says_so(wheel: Any) -> None:
     assert len(wheel.cycles()) == 1
 
 
+def test_a_new_suite_is_something_new(wheel: Any, tmp_path: Path) -> None:
+    wheel.cycle()
+    path = wheels.write_jsonl(tmp_path / "more.jsonl", wheels.suites(35, seed=77)["ddl"])
+    wheel.suite_import(path, task="ddl", role="guard")
+    found = wheel.cycle()
+    assert {guard.comparison.name for guard in found.guards} >= {"suite:more"}
+
+
 def test_too_little_feedback_says_how_much_more(tmp_path: Path) -> None:
     folder = wheels.project(tmp_path / "acme")
     with wheels.open_wheel(folder, "curate.min_examples=500") as wheel:

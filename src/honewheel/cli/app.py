@@ -15,6 +15,11 @@ import typer
 from honewheel.errors import ConfigError, HonewheelError, InputError, NotFound, NothingNew
 
 DONE, FAILED, REFUSED, USAGE = 0, 1, 2, 3
+_INTERRUPTED = 130  # what shells expect after Ctrl-C
+VERBS = (
+    "init record import cycle status versions show trace explain promote rollback report gc config "
+    "doctor demo"
+).split()
 _UsageError: Any = typer.BadParameter.__base__  # typer exports only this subclass of it
 
 app = typer.Typer(
@@ -70,13 +75,14 @@ def call(words: Sequence[str] | None = None) -> int:
     """Exit code of one command line (`sys.argv` when None); errors are told on stderr."""
     from honewheel.cli import cycle, feedback, project, versions  # noqa: F401 - register verbs
 
+    app.registered_commands.sort(key=_place)
     try:
         code = app(None if words is None else list(words), standalone_mode=False)
     except _UsageError as error:
         error.show()
         return USAGE
     except (typer.Abort, KeyboardInterrupt):
-        return _say("stopped. What is done is kept; run the command again to continue.")
+        return _stopped()
     except NothingNew as error:
         return _say(str(error), DONE)
     except (ConfigError, InputError, NotFound) as error:
@@ -85,7 +91,18 @@ def call(words: Sequence[str] | None = None) -> int:
         return _say(f"error: {error}")
     except BrokenPipeError:
         return DONE  # the reader (head, less) has seen enough
+    if code == _INTERRUPTED:
+        return _stopped()
     return code if isinstance(code, int) else DONE
+
+
+def _place(command: Any) -> int:
+    """Position of a verb in the flow, which is how the help lists them."""
+    return VERBS.index(command.name or command.callback.__name__)
+
+
+def _stopped() -> int:
+    return _say("stopped. What is done is kept; run the command again to continue.", _INTERRUPTED)
 
 
 def _say(text: str, code: int = FAILED) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,11 +18,7 @@ def cycle(context: typer.Context, model: Model = None, as_json: show.Json = Fals
     """Feedback -> dataset -> fine-tune -> proof -> promotion or refusal. Resumes after a crash."""
     project = wheel(context)
     name = project.config.model(model)[0]
-    standing = project.status()["models"][name]
-    show.say(
-        f"{name}   champion {standing['champion'] or 'none yet'}   "
-        f"{standing['new_events']:,} new log entries since {standing['last_cycle'] or 'the start'}"
-    )
+    show.say(_opening(name, project.status()["models"][name]))
     with show.run_log(project.config.root, "cycle") as log, show.Watcher() as watch:
         decision = project.cycle(name, watch)
     newest = project.cycles(name, 1)[0]
@@ -37,6 +33,16 @@ def cycle(context: typer.Context, model: Model = None, as_json: show.Json = Fals
     if as_json:
         show.out({"cycle": newest.id, "decision": as_dict(decision), "report": str(report)})
     raise typer.Exit(DONE if decision.verdict == "promote" else REFUSED)
+
+
+def _opening(name: str, standing: dict[str, Any]) -> str:
+    champion = standing["champion"] or "none yet"
+    if "running" in standing["by_verdict"]:
+        return f"{name}   champion {champion}   resuming {standing['last_cycle']}"
+    since = standing["last_cycle"] or "the start"
+    return (
+        f"{name}   champion {champion}   {standing['new_events']:,} new log entries since {since}"
+    )
 
 
 @app.command()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from honewheel.errors import InputError
+from honewheel.errors import InputError, NotFound
 from honewheel.events import ingest
 from honewheel.events.ingest import Entry
 from honewheel.records import Progress, Quarantined
@@ -83,12 +83,24 @@ def _append(
         )
     except InputError as error:
         if len(batch) == 1:
-            number, raw, _ = batch[0]
+            number, raw, found = batch[0]
+            if _known(store, raw, found):
+                return 1
             refuse(number, raw, str(error))
             return 0
         middle = len(batch) // 2
         return _append(store, batch[:middle], refuse) + _append(store, batch[middle:], refuse)
     return len(batch)
+
+
+def _known(store: Store, raw: str, found: Entry) -> bool:
+    """Whether an undated row is in the log already, dated by a file that was touched since."""
+    try:
+        stored = store.log.event(found.id)
+    except NotFound:
+        return False
+    again = ingest.parse(raw, now=stored.response.created_at)
+    return again.response == stored.response and set(again.feedback) <= set(stored.feedback)
 
 
 def _known_task(found: Entry, tasks: Collection[str]) -> None:

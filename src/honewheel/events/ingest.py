@@ -21,6 +21,8 @@ from honewheel.errors import InputError
 from honewheel.records import Feedback, FeedbackKind, Json, Response, SourceKind, digest, utc
 
 MAX_BYTES = 1 << 20  # of one row; larger ones are quarantined
+# How good the output was, in [0, 1], as behaviour tells it; `curate.reward` trusts it little.
+SIGNALS = {"copy": 1.0, "edit": 0.3, "retry": 0.0}
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 
 Text = Annotated[str, Field(min_length=1, max_length=400_000)]
@@ -52,7 +54,7 @@ class Row(BaseModel):
     source_kind: Literal["person", "validator", "signal", "simulated"] = "person"
     created_at: AwareDatetime | NaiveDatetime | None = None
     score: Unit | None = None
-    thumb: Literal[0, 1] | bool | None = None
+    thumb: Literal[0, 1, "up", "down"] | bool | None = None
     correction: Text | None = None
     comment: Text | None = None
     findings: tuple[FindingRow, ...] = ()
@@ -137,11 +139,11 @@ def _feedback(row: Row, response_id: str, at: datetime) -> tuple[Feedback, ...]:
     if row.score is not None:
         said.append(("rating", row.score, None))
     if row.thumb is not None:
-        said.append(("thumb", float(row.thumb), None))
+        said.append(("thumb", float(row.thumb in (1, "up")), None))
     if row.correction is not None:
         said.append(("correction", None, row.correction))
     if row.signal is not None:
-        said.append(("signal", None, row.signal))
+        said.append(("signal", SIGNALS[row.signal], row.signal))
     if row.comment is not None:
         said.append(("comment", None, row.comment))
     found = [_one(row, response_id, at, *item) for item in said]

@@ -118,10 +118,10 @@ def _start(store: Store, config: Config, model: str, clock: Callable[[], datetim
     previous = next(iter(store.cycles.list(model, 1)), None)
     if previous and previous.state == "done" and previous.as_of_seq == seq:
         same = previous.config == config.settings.model_dump(mode="json")
-        if same:
+        if same and _measured(store, previous) == proof.suites(store, config, model):
             raise NothingNew(
-                f"Nothing to do: no feedback has arrived and no setting has changed since cycle "
-                f"{previous.number} of {model} ({previous.verdict}). Record feedback "
+                "Nothing to do: no feedback or suite has arrived and no setting has changed since "
+                f"cycle {previous.number} of {model} ({previous.verdict}). Record feedback "
                 "(honewheel record, honewheel import FILE) and run the cycle again."
             )
     number = store.cycles.next_number(model)
@@ -137,6 +137,12 @@ def _start(store: Store, config: Config, model: str, clock: Callable[[], datetim
     )
     store.cycles.start(cycle)
     return cycle
+
+
+def _measured(store: Store, cycle: Cycle) -> list[str]:
+    """Hashes of the frozen suites a cycle was measured on."""
+    found = store.cycles.step(cycle.id, "evaluate")
+    return list(found[1]["suites"]) if found else []
 
 
 def _turn(turn: Turn) -> Decision:
@@ -316,6 +322,7 @@ def _evaluate(turn: Turn, champion: Version, challenger: Version) -> list[Suite]
             "base": base.name,
             "champion": champion.name,
             "challenger": challenger.name,
+            "suites": proof.suites(turn.store, turn.config, turn.model),
             "panels": [
                 {"suite": s.name, "task": s.task, "role": s.role, "items": len(s.items)}
                 for s in suites

@@ -50,6 +50,16 @@ def panels(store: Store, config: Config, model: str, as_of_seq: int) -> list[Sui
     return found
 
 
+def suites(store: Store, config: Config, model: str) -> list[str]:
+    """Hashes of the frozen suites of a model's tasks, by name."""
+    tasks = config.model(model)[1].tasks
+    return [
+        row.hash
+        for row in sorted(store.suites.list(), key=lambda row: row.name)
+        if row.task in tasks
+    ]
+
+
 def judges(config: Config, suites: Sequence[Suite]) -> Json:
     """Task -> version of the check that scores it; part of the evaluation's identity."""
     tasks = sorted({suite.task for suite in suites})

@@ -18,12 +18,15 @@ _VERSION = re.compile(r"(?P<model>[a-z][a-z0-9_-]*)?@?(?P<number>\d+)?")
 
 
 def ensure_champion(store: Store, config: Config, model: str, now: datetime) -> AliasMove:
-    """The champion of a model; a model without one starts from its base (version 0)."""
-    if move := store.versions.alias(model, CHAMPION):
-        return move
+    """The champion of a model; a model without one starts from its base (version 0).
+
+    Raises ConfigError when the base is no longer the one the model started from.
+    """
     settings = config.model(model)[1]
     _, base_hash = plugins.family(settings.family).resolve(settings.base)
     base = store.versions.ensure_base(model, settings.base, base_hash, now)
+    if move := store.versions.alias(model, CHAMPION):
+        return move
     move = AliasMove(
         model=model,
         alias=CHAMPION,

@@ -1,0 +1,250 @@
+"""Writes the tables of docs/reference/configuration.md and cli.md from the code they describe.
+
+    python docs/make_reference.py           rewrites the tables
+    python docs/make_reference.py --check   says which page is out of date, and ends with 1
+
+A page holds `<!-- begin: NAME -->` and `<!-- end -->`; what stands between them is replaced. What a
+setting means is told here, because the code tells only what it may be.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from honewheel import plugins
+from honewheel.config import Settings
+from honewheel.protocols import Range
+
+PAGES = Path(__file__).parent / "reference"
+BLOCK = re.compile(r"(<!-- begin: (?P<name>[^>]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+MEANINGS: Mapping[str, str] = {
+    "project.name": "name of the project, shown by `status` and in reports",
+    "models.NAME.family": "kind of model; see [task kinds and families](task-kinds.md)",
+    "models.NAME.base": "`honewheel/tiny`, a folder, or a Hugging Face name in the local cache",
+    "models.NAME.tasks": "tasks this model is trained for and judged on",
+    "models.NAME.train": "hyperparameters, see [below](#modelsnametrain)",
+    "models.NAME.gate.benefit_level": "one-sided level at which the gain must be above 0",
+    "models.NAME.gate.guard_level": "one-sided level at which a guard must stay inside its margin",
+    "models.NAME.gate.min_gain": "gain worth having, in points",
+    "models.NAME.gate.margin": "loss that a guard's score allows, in points",
+    "models.NAME.gate.validity_margin": "loss that a task's share of valid outputs allows, "
+    "in points",
+    "models.NAME.gate.min_items": "independent prompts below which nothing is decided",
+    "tasks.NAME.kind": "what an artifact is; see [task kinds](task-kinds.md)",
+    "tasks.NAME.gate.floor": "least mean score of a challenger, in points; 0 asks nothing",
+    "tasks.NAME.gate.validity_floor": "least share of valid outputs, in points; 0 asks nothing",
+    "curate.half_life_days": "age at which an example weighs half",
+    "curate.replay_share": "share of the train set drawn from accepted outputs; 0 switches replay "
+    "off",
+    "curate.min_value": "least probability that a user would accept the target",
+    "curate.min_examples": "new training examples a cycle needs; also how many a task needs to "
+    "speak for the gain",
+    "curate.max_examples": "most new training examples; none: all",
+    "curate.source_cap": "most of the new examples that one source may supply; none: off",
+    "curate.exclude_sources": "sources whose feedback neither trains nor judges",
+    "curate.seed": "seed of every draw of a cycle, training included",
+    "evaluate.panel_size": "most rolling test prompts of a task",
+    "evaluate.max_new_tokens": "longest answer in evaluation, in tokens",
+    "evaluate.resamples": "bootstrap resamples behind every interval",
+    "store.url": "`sqlite:///PATH` (relative to the project) or `postgresql://USER@HOST/DATABASE`",
+    "store.files": "folder of adapters and sealed datasets",
+    "store.keep_promoted": "champions whose files `gc` keeps",
+    "store.keep_refused": "other versions whose files `gc` keeps",
+}
+SIGNS = {"ge": ">= {}", "gt": "> {}", "le": "<= {}", "lt": "< {}", "min_length": "at least {} item"}
+
+
+def settings() -> Iterator[tuple[str, FieldInfo]]:
+    """(dotted key with NAME for a chosen name, field) of every setting, in the file's order."""
+    yield from _walk(Settings, "")
+
+
+def _walk(section: type[BaseModel], path: str) -> Iterator[tuple[str, FieldInfo]]:
+    for name, field in section.model_fields.items():
+        key = f"{path}.{name}" if path else name
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from _walk(kind, key)
+        elif sections := [one for one in get_args(kind) if _is_section(one)]:
+            yield from _walk(sections[0], f"{key}.NAME")
+        else:
+            yield key, field
+
+
+def _is_section(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _limits(field: FieldInfo) -> str:
+    """The allowed values of a setting in words, from its constraints and its type."""
+    told = []
+    for rule in _rules(field):
+        for name, text in SIGNS.items():
+            value = getattr(rule, name, None)
+            if value is not None:
+                told.append(text.format(_number(value)))
+    if told:
+        return ", ".join(told)
+    kinds: dict[Any, str] = {str: "text", int: "whole number", tuple[str, ...]: "list of text"}
+    return kinds.get(field.annotation or object, "section")
+
+
+def _rules(field: FieldInfo) -> Iterator[Any]:
+    """Constraints of a field, also those inside `X | None`."""
+    yield from field.metadata
+    for part in get_args(field.annotation):
+        for info in getattr(part, "__metadata__", ()):
+            yield from getattr(info, "metadata", (info,))
+
+
+def _number(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
+    if value is None or value in ((), {}):
+        return "none"
+    return f"`{_toml(value)}`"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def section(prefix: str) -> str:
+    """Table of the settings whose key begins with `prefix`."""
+    lines = ["| setting | default | allowed | meaning |", "|---|---|---|---|"]
+    for key, field in settings():
+        if key.startswith(f"{prefix}."):
+            lines.append(f"| `{key}` | {_default(field)} | {_limits(field)} | {MEANINGS[key]} |")
+    return "\n".join(lines)
+
+
+def hyperparameters(family: str, method: str) -> str:
+    """Table of the hyperparameters of one method, from its Range objects."""
+    lines = ["| setting | default | allowed | meaning |", "|---|---|---|---|"]
+    for key, rule in plugins.family(family).ranges(method).items():
+        lines.append(f"| `{key}` | `{_toml(rule.default)}` | {_allowed(rule)} | {rule.help} |")
+    return "\n".join(lines)
+
+
+def _allowed(rule: Range) -> str:
+    if rule.choices:
+        return ", ".join(f"`{word}`" for word in rule.choices)
+    if isinstance(rule.default, bool):
+        return "`true`, `false`"
+    return f"{_plain(rule.low)} .. {_plain(rule.high)}"
+
+
+def _plain(value: float | None) -> str:
+    return "" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:g}"
+
+
+def options(verb: str) -> str:
+    """Table of the arguments and options of one verb, from the command line itself."""
+    found = command(verb)
+    kinds = get_type_hints(found.callback)
+    lines = ["| argument or option | meaning |", "|---|---|"]
+    for parameter in found.params:
+        if parameter.name != "help":
+            spelt = _spelt(parameter, kinds[parameter.name])
+            lines.append(f"| `{spelt}` | {_meaning(parameter)} |".replace("|  |", "| |"))
+    return "\n".join(lines)
+
+
+def _spelt(parameter: Any, kind: Any) -> str:
+    if parameter.param_type_name == "argument":
+        name = parameter.name.upper() + ("..." if parameter.nargs != 1 else "")
+        return name if parameter.required else f"[{name}]"
+    names = ", ".join(sorted(parameter.opts, key=len, reverse=True))
+    return names if parameter.is_flag else f"{names} {_placeholder(kind)}"
+
+
+def _placeholder(kind: Any) -> str:
+    """What an option takes, from its annotation: the choices, or TEXT, PATH, NUMBER."""
+    words = [word for part in (kind, *get_args(kind)) for word in _choices(part)]
+    if words:
+        return "\\|".join(words)
+    parts = {kind, *get_args(kind)}
+    return "PATH" if Path in parts else "NUMBER" if parts & {int, float} else "TEXT"
+
+
+def _choices(kind: Any) -> tuple[str, ...]:
+    return get_args(kind) if get_origin(kind) is Literal else ()
+
+
+def _meaning(parameter: Any) -> str:
+    told = parameter.help or ""
+    return (f"{told} Required." if parameter.required else told).strip()
+
+
+@cache
+def command(verb: str) -> Any:
+    """The command called `verb` ("cycle", "suite import"; "" is the options before a verb)."""
+    import typer
+
+    from honewheel.cli import cycle, feedback, project, versions
+    from honewheel.cli.app import app
+
+    assert all((cycle, feedback, project, versions))  # importing them registers their verbs
+    found: Any = typer.main.get_command(app)
+    for word in verb.split():
+        found = found.commands[word]
+    return found
+
+
+def verbs() -> list[str]:
+    """Every verb, those of `suite` with their noun."""
+    found: list[str] = []
+    for name, one in command("").commands.items():
+        found += [f"{name} {below}" for below in getattr(one, "commands", {})] or [name]
+    return found
+
+
+BLOCKS: Mapping[str, Callable[[str], str]] = {
+    "settings": section,
+    "hyperparameters": lambda words: hyperparameters(*words.split()),
+    "options": lambda verb: options("" if verb == "before a verb" else verb),
+}
+
+
+def fill(text: str) -> str:
+    """A page with every block between its markers made anew."""
+
+    def block(found: re.Match[str]) -> str:
+        kind, _, what = found["name"].partition(" ")
+        return f"{found[1]}{BLOCKS[kind](what)}\n{found[3]}"
+
+    return BLOCK.sub(block, text)
+
+
+def main() -> int:
+    stale = []
+    for page in (PAGES / "configuration.md", PAGES / "cli.md"):
+        text = page.read_text(encoding="utf-8")
+        if (made := fill(text)) != text:
+            stale.append(page.name)
+            if "--check" not in sys.argv:
+                page.write_text(made, encoding="utf-8")
+    if stale and "--check" in sys.argv:
+        print(f"out of date: {', '.join(stale)}; run python docs/make_reference.py")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

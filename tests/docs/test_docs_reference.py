@@ -1,0 +1,111 @@
+"""The reference pages say what the code says."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import fields
+
+import pytest
+from docs_pages import DOCS, reference
+
+import honewheel as hw
+from honewheel import plugins
+from honewheel.config import Settings
+from honewheel.errors import HonewheelError
+from honewheel.events.ingest import Row
+from honewheel.records import Comparison, Decision
+
+VERBS: list[str] = reference.verbs()
+
+
+def page(name: str) -> str:
+    return (DOCS / "reference" / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["configuration.md", "cli.md"])
+def test_the_tables_are_those_the_code_gives(name: str) -> None:
+    assert reference.fill(page(name)) == page(name), "run: python docs/make_reference.py"
+
+
+def test_a_changed_table_would_be_noticed() -> None:
+    stale = page("configuration.md").replace("`180.0`", "`18.0`")
+    assert reference.fill(stale) == page("configuration.md")
+
+
+def test_every_verb_has_its_section() -> None:
+    told = re.findall(r"^### `honewheel (.+)`$", page("cli.md"), re.MULTILINE)
+    assert sorted(told) == sorted(VERBS)
+
+
+@pytest.mark.parametrize("verb", ["", *VERBS])
+def test_every_option_is_told_in_its_section(verb: str) -> None:
+    heading = f"### `honewheel {verb}`" if verb else "## Before the verb"
+    section = page("cli.md").partition(f"\n{heading}\n")[2].partition("\n##")[0]
+    options = [word for one in reference.command(verb).params for word in one.opts]
+    assert options
+    for word in options:
+        assert (f"`{word}" if word.startswith("--") else word) in section or word.upper() in section
+
+
+def test_every_setting_is_told_and_none_that_is_gone() -> None:
+    keys = [key for key, _ in reference.settings()]
+    assert len(keys) > 25
+    assert set(keys) == set(reference.MEANINGS)
+    told = set(re.findall(r"^\| `([a-z]+\.[A-Za-z_.]+)` \|", page("configuration.md"), re.M))
+    assert told == set(keys)
+    for section in Settings.model_fields:
+        assert f"## `[{section}" in page("configuration.md")
+
+
+def test_every_hyperparameter_is_told() -> None:
+    for method in plugins.family("causal-lm").methods:
+        part = page("configuration.md").partition(f'### `method = "{method}"`')[2].split("\n##")[0]
+        told = re.findall(r"^\| `([a-z_]+)` \|", part, re.M)
+        assert told == list(plugins.family("causal-lm").ranges(method))
+
+
+def test_every_key_of_a_feedback_row_is_told() -> None:
+    told = re.findall(r"^\| `([a-z_]+)` \|", page("feedback.md"), re.M)
+    assert set(Row.model_fields) <= set(told)
+
+
+def test_every_method_of_the_wheel_is_told_and_none_that_is_gone() -> None:
+    methods = {
+        name
+        for name, _ in inspect.getmembers(hw.Wheel, inspect.isfunction)
+        if not name.startswith("_")
+    }
+    told = re.findall(r"^\| `([a-z_]+)\(", page("python.md"), re.M)
+    assert {*told, "close"} == methods
+
+
+def test_every_public_name_is_told() -> None:
+    names = page("python.md").partition("## Names")[2]
+    for name in hw.__all__:
+        assert f"`{name}`" in names
+
+
+def test_errors_named_in_the_reference_exist() -> None:
+    from honewheel import errors
+
+    for name in re.findall(r"`([A-Z][A-Za-z]+)`", page("python.md").split("## A decision")[0]):
+        found = getattr(errors, name, None)
+        assert found is None or issubclass(found, HonewheelError)
+        assert found is not None or name in ("Imported", "Suite", "Decision", "AliasMove")
+
+
+def test_every_built_in_kind_and_metric_is_told() -> None:
+    text = page("task-kinds.md")
+    for kind in ("mermaid-erd", "sql", "gherkin"):
+        assert f"| `{kind}` |" in text
+    schema = {"schema": "CREATE TABLE a (b INTEGER PRIMARY KEY);"}
+    for metric in plugins.task("sql").compare("SELECT b FROM a", "SELECT b FROM a", schema):
+        assert f"| `{metric}` |" in text
+
+
+@pytest.mark.parametrize("record", [Decision, Comparison])
+def test_every_field_of_a_decision_is_told(record: type[Decision] | type[Comparison]) -> None:
+    text = page("metrics-and-gate.md").partition("## The decision as data")[2]
+    for field in fields(record):
+        assert f"`{field.name}`" in text
