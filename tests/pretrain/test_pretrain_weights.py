@@ -48,14 +48,19 @@ def test_model_and_tokenizer_belong_together(
     assert tokenizer.eos_token == "<|end|>"
 
 
+# Well below what pretrain/results.json measured: this notices broken weights, not a weak model.
+FLOORS = {"erd": 0.4, "ddl": 0.4, "query": 0.08, "gherkin": 0.8, "cases": 0.8}
+
+
 @pytest.mark.parametrize("kind", KIND_WEIGHTS)
 def test_shipped_model_answers(
     loaded: tuple[LlamaForCausalLM, PreTrainedTokenizerFast], kind: str
 ) -> None:
     model, tokenizer = loaded
-    examples = held_out(kind, 6, seed=77)["lexicon"]
+    examples = held_out(kind, 36, seed=77)["lexicon"]
     outputs = generate(model, tokenizer, examples)
-    assert all(is_valid(example, output) for example, output in zip(examples, outputs, strict=True))
+    valid = [is_valid(example, output) for example, output in zip(examples, outputs, strict=True)]
+    assert sum(valid) / len(valid) >= FLOORS[kind]
 
 
 def test_held_out_requests_are_reproducible_and_new() -> None:

@@ -30,6 +30,7 @@ Cardinality = Literal["many", "some", "one"]  # children of one parent: any, at 
 
 KINDS: tuple[Kind, ...] = ("erd", "ddl", "gherkin")
 HELD_OUT_SEED = 10_000
+SIZES: dict[Kind, tuple[int, ...]] = {"erd": (2, 3, 3, 4), "ddl": (2, 2, 3)}  # entities, drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ def _model(
     nouns = rng.sample(DOMAINS[domain], len(DOMAINS[domain]))
     if rng.random() < 0.6:
         nouns.sort(key=lambda noun: noun not in PEOPLE)
-    size = rng.choice((2, 3, 3, 4))
+    size = rng.choice(SIZES[kind])
     chosen, relations = nouns[:1], list[Relation]()
     for noun in nouns[1:]:
         parents = [other for other in chosen if held_out_side(other, noun) == held_out]
