@@ -1,11 +1,11 @@
 """What one cycle gives: held-out gain, validity, forgetting with and without replay, refusals.
 
 For every seed a new simulated team with its own prompts, corrections and held-out suites:
-the cycle with replay, the same data without it, the same corrections shuffled, and a poisoned
-batch on top. The worst seed is reported as `value`; `low` and `high` are the range over seeds,
-except for `gain_low`, the lower end of the worst seed's own 95 % interval.
+the cycle with replay and the same data without it; for the first also a poisoned batch on top and
+the same corrections shuffled. The worst seed is reported as `value`; `low` and `high` are the range
+over seeds; `gain_low` is the lower end of a seed's own 95 % interval.
 
-    make bench-demo            three seeds, about 20 minutes on two idle cores
+    make bench-demo            three seeds, about 17 minutes on two idle cores
     python benchmarks/demo.py --quick    one seed, small sizes, same metrics, not written
 """
 
@@ -27,6 +27,7 @@ from results_file import metric
 import honewheel as hw
 from honewheel import gate
 from honewheel.demo import team
+from honewheel.demo.damage import POISON_SOURCE
 from honewheel.evaluate.measure import Sides, measure
 from honewheel.records import EvalRow, Progress
 
@@ -69,25 +70,21 @@ def drop(rows: list[EvalRow], challenger: str) -> float:
     )
 
 
-def one_seed(root: Path, seed: int, sizes: team.Sizes) -> dict[str, Any]:
-    """Everything measured with one team."""
-    wheel, found = imported(root / "replay", seed, sizes)
+def one_seed(root: Path, seed: int, sizes: team.Sizes, *, attacks: bool) -> dict[str, Any]:
+    """Everything measured with one team; `attacks` adds the poisoned and the shuffled batch."""
+    wheel, found = imported(root / "team", seed, sizes)
     started = time.monotonic()
     decision = wheel.cycle()
     seconds = time.monotonic() - started
     cycle = wheel.cycles()[0].id
     rows = list(wheel.store.versions.eval_rows(cycle))
     built = wheel.store.cycles.step(cycle, "build")[1]
-    suite = next(
-        row["items"]
-        for row in wheel.status()["models"]["artifacts"]["panels"]
-        if row["suite"] == "suite-erd"
-    )
-    result = {
+    panels = wheel.status()["models"]["artifacts"]["panels"]
+    result: dict[str, Any] = {
         "verdict": decision.verdict,
         "new": built["new"],
         "replay": built["replay"],
-        "suite": suite,
+        "suite": next(row["items"] for row in panels if row["suite"] == "suite-erd"),
         "score_before": mean(rows, "artifacts@0", "erd", "score"),
         "score_after": mean(rows, "artifacts@1", "erd", "score"),
         "gain": decision.gain,
@@ -95,25 +92,36 @@ def one_seed(root: Path, seed: int, sizes: team.Sizes) -> dict[str, Any]:
         "valid_before": mean(rows, "artifacts@0", "erd", "valid"),
         "valid_after": mean(rows, "artifacts@1", "erd", "valid"),
         "guard_drop": drop(rows, "artifacts@1"),
-        "guard_before": {task: mean(rows, "artifacts@0", task, "score") for task in GUARDS},
-        "guard_valid": {task: mean(rows, "artifacts@0", task, "valid") for task in GUARDS},
         "cycle_seconds": seconds,
         "rows": rows,
     }
-    wheel.import_file(team.poison(found, now=datetime.now(UTC), listen=quiet))
-    result["poisoned"] = wheel.cycle().verdict
-    wheel.close()
-    for name, options in (
-        ("without_replay", {"replay_share": 0.0}),
-        ("shuffled", {"shuffled": True}),
-    ):
-        other, _ = imported(root / name, seed, sizes, **options)
-        result[name] = other.cycle().verdict
-        if name == "without_replay":
-            again = list(other.store.versions.eval_rows(other.cycles()[0].id))
-            result["guard_drop_without_replay"] = drop(again, "artifacts@1")
+    for task in GUARDS:
+        result[f"{task}_valid_before"] = mean(rows, "artifacts@0", task, "valid")
+        result[f"{task}_before"] = mean(rows, "artifacts@0", task, "score")
+        result[f"{task}_after"] = mean(rows, "artifacts@1", task, "score")
+    if attacks:
+        wheel.import_file(team.poison(found, now=datetime.now(UTC), listen=quiet))
+        result["poisoned"] = wheel.cycle().verdict
+        other, _ = imported(root / "shuffled", seed, sizes, shuffled=True, answers=found.answers)
+        result["shuffled"] = other.cycle().verdict
         other.close()
+    result |= _without_replay(wheel, decision.verdict == "promote")
+    wheel.close()
     return result
+
+
+def _without_replay(wheel: Any, promoted: bool) -> dict[str, Any]:
+    """The same good data against the base again, with nothing replayed."""
+    if promoted:
+        wheel.rollback()
+    excluded = f'curate.exclude_sources=["{POISON_SOURCE}"]'
+    with hw.open(
+        wheel.config.root, set=["curate.replay_share=0", excluded], environment={}
+    ) as bare:
+        verdict = bare.cycle().verdict
+        newest = bare.versions()[-1].name
+        rows = list(bare.store.versions.eval_rows(bare.cycles()[0].id))
+    return {"without_replay": verdict, "guard_drop_without_replay": drop(rows, newest)}
 
 
 def equal_promoted_share(rows: list[EvalRow], policy: gate.Policy) -> tuple[float, float]:
@@ -171,6 +179,11 @@ def summarise(found: list[dict[str, Any]]) -> dict[str, Any]:
         "valid_after": over("valid_after", "%", min),
         "guard_drop": over("guard_drop", "points", max),
         "guard_drop_without_replay": over("guard_drop_without_replay", "points", min),
+        **{
+            f"{task}_{what}": over(f"{task}_{what}", "points", min)
+            for task in GUARDS
+            for what in ("valid_before", "before", "after")
+        },
         "training_corrections": over("new", "rows", max),
         "suite_items": over("suite", "prompts", min),
         "cycle_seconds": over("cycle_seconds", "s", max),
@@ -180,8 +193,9 @@ def summarise(found: list[dict[str, Any]]) -> dict[str, Any]:
         "refused_without_replay": metric(
             sum(row["without_replay"] != "promote" for row in found), "seeds"
         ),
-        "refused_shuffled": metric(sum(row["shuffled"] != "promote" for row in found), "seeds"),
-        "refused_poisoned": metric(sum(row["poisoned"] != "promote" for row in found), "seeds"),
+        "refused_shuffled": metric(sum(row.get("shuffled") == "reject" for row in found), "seeds"),
+        "refused_poisoned": metric(sum(row.get("poisoned") == "reject" for row in found), "seeds"),
+        "attacked": metric(sum("shuffled" in row for row in found), "seeds"),
     }
 
 
@@ -198,7 +212,8 @@ def main() -> None:
     found = []
     for seed in SEEDS[:1] if quick else SEEDS:
         with tempfile.TemporaryDirectory(prefix="honewheel-bench-") as root:
-            found.append(one_seed(Path(root), seed, LITTLE if quick else team.FULL))
+            sizes = LITTLE if quick else team.FULL
+            found.append(one_seed(Path(root), seed, sizes, attacks=seed == SEEDS[0]))
         shown = {key: value for key, value in found[-1].items() if key != "rows"}
         print(json.dumps({"seed": seed} | shown), file=sys.stderr, flush=True)
     metrics = summarise(found)

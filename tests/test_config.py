@@ -129,6 +129,13 @@ def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
         config.find(tmp_path)
 
 
+def test_a_base_folder_of_the_project_is_found_from_anywhere(project: Path) -> None:
+    (project.parent / "bases" / "mine").mkdir(parents=True)
+    project.write_text(GOOD.replace("honewheel/tiny", "bases/mine"))
+    found = config.load(project, environment={}).settings.models["artifacts"].base
+    assert found == str(project.parent / "bases" / "mine")
+
+
 def test_frozen_settings_come_back_equal(project: Path) -> None:
     found = config.load(project, environment={})
     dumped = found.settings.model_dump(mode="json")

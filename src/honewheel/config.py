@@ -218,6 +218,7 @@ def load(
             )
         _put(tree, key.strip(), _literal(raw))
         origins[key.strip()] = "--set"
+    _anchor_bases(tree, path.parent)
     settings = _validate(tree, origins)
     config = Config(settings, _values(settings, origins), path.parent.resolve())
     _check_sense(config, origins)
@@ -228,6 +229,15 @@ def from_frozen(settings: Mapping[str, Json], root: Path) -> Config:
     """The settings a cycle started with, as journaled by `Settings.model_dump`."""
     found = Settings.model_validate(settings)
     return Config(found, _values(found, {}), root)
+
+
+def _anchor_bases(tree: Mapping[str, Any], root: Path) -> None:
+    """A base that is a folder of the project is found from anywhere."""
+    models = tree.get("models")
+    for model in models.values() if isinstance(models, dict) else ():
+        base = model.get("base") if isinstance(model, dict) else None
+        if isinstance(base, str) and not Path(base).is_absolute() and (root / base).is_dir():
+            model["base"] = str((root / base).resolve())
 
 
 def _from_environment(variables: Mapping[str, str]) -> dict[str, Json]:

@@ -17,7 +17,6 @@ from honewheel.config import Config
 from honewheel.errors import ConfigError, HonewheelError, InputError, NotFound
 from honewheel.events import importers, ingest, suites
 from honewheel.events.importers import Imported
-from honewheel.loop import cycle as loop
 from honewheel.loop import lineage, registry, retention, status
 from honewheel.records import (
     AliasMove,
@@ -166,6 +165,8 @@ class Wheel:
 
         The report is written when it ends: see `report`.
         """
+        from honewheel.loop import cycle as loop  # numpy and all of curation: only when it turns
+
         name = self.config.model(model)[0]
         try:
             turn, decision = loop.run(

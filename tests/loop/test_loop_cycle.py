@@ -12,11 +12,13 @@ import pytest
 
 import wheels
 from honewheel.errors import (
+    Damaged,
     InputError,
     NotEnoughData,
     NotFound,
     NothingNew,
     StoreBusy,
+    StoreError,
     TrainingFailed,
 )
 
@@ -240,6 +242,46 @@ def test_a_refused_version_needs_a_reason_to_be_promoted(tmp_path: Path) -> None
         move = wheel.promote("artifacts@1", force="we accept the loss")
         assert (move.forced, move.reason) == (True, "we accept the loss")
         assert champion(wheel) == 1
+
+
+def flip(path: Path) -> None:
+    found = bytearray(path.read_bytes())
+    found[len(found) // 2] ^= 1
+    path.write_bytes(bytes(found))
+
+
+def test_damaged_weights_are_named_and_never_promoted(wheel: Any) -> None:
+    wheel.cycle()
+    files = trained(wheel)[1]
+    wheel.rollback()
+    flip(wheel.store.files.path(files) / "table.json")
+    with pytest.raises(StoreError, match=files[:12]):
+        wheel.promote("artifacts@1")
+    assert champion(wheel) == 0
+
+
+def test_a_damaged_champion_stops_a_cycle_and_is_named(wheel: Any, tmp_path: Path) -> None:
+    wheel.cycle()
+    files = trained(wheel)[1]
+    flip(wheel.store.files.path(files) / "table.json")
+    for number in range(12):  # other data, so that the challenger's weights are not the same
+        plain = f"erDiagram\n zebra{number} {{\n string stripe{number}\n }}"
+        wheel.record(task="erd", prompt=plain, output=plain, correction=plain.replace("z", "Z"))
+    wheel.suite_import(
+        wheels.write_jsonl(tmp_path / "new.jsonl", wheels.suites(31, 5)["erd"]), task="erd"
+    )
+    with pytest.raises(Damaged, match=files[:12]):
+        wheel.cycle()
+    assert wheel.cycles()[0].state == "failed"
+
+
+def test_a_damaged_dataset_is_named(wheel: Any) -> None:
+    wheel.cycle()
+    dataset = trained(wheel)[0]
+    summary = next(row for row in wheel.store.datasets.list() if row.hash == dataset)
+    flip(wheel.store.files.path(summary.files) / "dataset.parquet")
+    with pytest.raises(Damaged, match=dataset[:12]):
+        wheel.trace("artifacts@1")
 
 
 def test_gc_keeps_every_live_lineage(wheel: Any) -> None:

@@ -67,15 +67,17 @@ def prepare(
     listen: Listener,
     replay_share: float = 0.3,
     shuffled: bool = False,
+    answers: Sequence[Answer] | None = None,
 ) -> Team:
     """Write honewheel.toml, the feedback files and the frozen suites into `folder`.
 
     With `shuffled` every correction belongs to another prompt: nothing true can be learnt.
+    `answers` are the base's to the same requests, when they are known already.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / "honewheel.toml", project.settings(replay_share=replay_share, seed=seed))
     wanted = [one for kind, n in sizes.asked.items() for one in requirements(kind, n, seed)]
-    answers = answer(wanted, listen)
+    answers = answer(wanted, listen) if answers is None else answers
     rows = simulator.feedback(
         answers,
         check=project.check,

@@ -1,0 +1,5 @@
+"""`python -m honewheel` is the command line."""
+
+from honewheel.cli.app import main
+
+main()
