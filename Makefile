@@ -4,6 +4,9 @@ BIN    := .venv/bin
 ENV    := OMP_WAIT_POLICY=PASSIVE HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 TESTS  := $(ENV) OMP_NUM_THREADS=1
 
+SHELL  := bash
+.SHELLFLAGS := -eu -o pipefail -c
+
 .PHONY: demo test test-slow test-npm lint clean
 
 .venv/train: pyproject.toml constraints.txt

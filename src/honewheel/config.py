@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from honewheel import plugins
 from honewheel.errors import ConfigError
@@ -30,6 +30,12 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 Level = Annotated[float, Field(gt=0.5, lt=1.0)]
 Points = Annotated[float, Field(ge=0.0, le=100.0)]
 Gain = Annotated[float, Field(gt=0.0, lt=100.0)]
+
+
+def _once(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError("a name stands twice")
+    return names
 
 
 class _Section(BaseModel):
@@ -66,7 +72,7 @@ class ModelGate(_Section):
 class Model(_Section):
     family: str = "causal-lm"
     base: str = "honewheel/tiny"
-    tasks: tuple[str, ...] = Field(min_length=1)
+    tasks: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_once)]
     train: dict[str, Any] = Field(default_factory=dict)
     gate: ModelGate = ModelGate()
 
@@ -227,7 +233,13 @@ def load(
 
 def from_frozen(settings: Mapping[str, Json], root: Path) -> Config:
     """The settings a cycle started with, as journaled by `Settings.model_dump`."""
-    found = Settings.model_validate(settings)
+    try:
+        found = Settings.model_validate(settings)
+    except ValidationError as error:
+        raise ConfigError(
+            f"The cycle was started with settings this version does not know: {error}. "
+            "Run the command again to start a new cycle."
+        ) from error
     return Config(found, _values(found, {}), root)
 
 

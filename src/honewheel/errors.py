@@ -13,8 +13,10 @@
     |- Damaged               bytes do not match their recorded sha256
     |- Leak                  held-out material would reach training
     |- TrainingFailed        diverged, or the training process died
+    |  `- TrainingStopped    it was killed from outside: run again, it goes on
     `- StoreError            the store cannot be used
        |- StoreBusy          another cycle, or another writer, holds it
+       |  `- Moved           an alias was moved meanwhile: look again and decide anew
        `- StoreFull          no space left on the device
 
 A message says what happened, with the numbers, and the next step. Refusing a promotion is a
@@ -81,12 +83,20 @@ class TrainingFailed(HonewheelError):
     """Training diverged, or its process died."""
 
 
+class TrainingStopped(TrainingFailed):
+    """The training process was killed from outside: run again, it goes on."""
+
+
 class StoreError(HonewheelError):
     """The store cannot be used."""
 
 
 class StoreBusy(StoreError):
     """Another cycle, or another writer, holds it."""
+
+
+class Moved(StoreBusy):
+    """An alias was moved by somebody else meanwhile: look again and decide anew."""
 
 
 class StoreFull(StoreError):

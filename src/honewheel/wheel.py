@@ -5,6 +5,7 @@ Everything the command line does goes through here, so a script can do the same.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -33,7 +34,7 @@ from honewheel.store import Store, open_store
 STARTER = """\
 # Every setting, its value and where it comes from: honewheel config
 [project]
-name = "{name}"
+name = {name}
 
 [models.artifacts]                 # a registered model: one base, one line of versions
 family = "causal-lm"
@@ -71,8 +72,11 @@ def init(folder: str | Path = ".") -> Path:
     path = Path(folder).resolve() / settings_file.FILE
     if path.exists():
         raise ConfigError(f"{path} exists already; nothing was changed.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(STARTER.format(name=path.parent.name or "project"), encoding="utf-8")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(STARTER.format(name=json.dumps(path.parent.name or "project")), "utf-8")
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}.") from error
     return path
 
 
@@ -88,6 +92,8 @@ def open(
     `set` holds `key=value` settings that win over file and environment. Raises ConfigError.
     """
     start = Path.cwd() if path is None else Path(path).resolve()
+    if not start.exists():
+        raise ConfigError(f"There is no {start}.")
     file = start if start.is_file() else settings_file.find(start)
     return Wheel(settings_file.load(file, environment=environment, flags=set), clock=clock)
 

@@ -80,4 +80,5 @@ def test_time_grows_with_the_text_and_not_with_its_square() -> None:
         return time.process_time() - start
 
     seconds(100)
-    assert seconds(1600) < 16 * seconds(200)  # linear: 8, quadratic: 64
+    # The best of three: a busy machine adds time, never takes any. Linear: 8, quadratic: 64.
+    assert min(seconds(1600) for _ in range(3)) < 16 * min(seconds(200) for _ in range(3))

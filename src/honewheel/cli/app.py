@@ -91,6 +91,8 @@ def call(words: Sequence[str] | None = None) -> int:
         return _say(f"error: {error}")
     except BrokenPipeError:
         return DONE  # the reader (head, less) has seen enough
+    except OSError as error:
+        return _say(f"error: {error}")
     if code == _INTERRUPTED:
         return _stopped()
     return code if isinstance(code, int) else DONE

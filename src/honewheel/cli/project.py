@@ -10,6 +10,7 @@ import typer
 
 from honewheel.cli import show
 from honewheel.cli.app import FAILED, app, wheel
+from honewheel.errors import ConfigError
 
 
 @app.command()
@@ -45,6 +46,8 @@ def config(context: typer.Context, as_json: show.Json = False) -> None:
     from honewheel.config import find, load
 
     path = context.obj["path"] or Path.cwd()
+    if not path.exists():
+        raise ConfigError(f"There is no {path}.")
     file = path if path.is_file() else find(path.resolve())
     found = load(file, flags=context.obj["set"])
     if as_json:

@@ -19,11 +19,11 @@ def panel(
     events: Iterable[Event],
     *,
     check: Checker,
-    size: int,
+    size: int | None,
     min_value: float,
     exclude_sources: Container[str] = (),
 ) -> tuple[Item, ...]:
-    """At most `size` items, one a group: its newest test event with a valid, accepted target.
+    """At most `size` items (None: all), one a group: its newest test event that was accepted.
 
     What the excluded sources said is not heard: who may not teach may not judge either.
     """

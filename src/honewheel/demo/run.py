@@ -22,7 +22,8 @@ from honewheel.errors import HonewheelError, InputError
 Command = Callable[[Sequence[str]], int]
 Say = Callable[[str], None]
 
-DONE, REFUSED = 0, 2  # exit codes of a cycle: promoted; rejected or undecided
+# Exit codes: promoted; rejected or undecided; Ctrl-C.
+DONE, REFUSED, INTERRUPTED = 0, 2, 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ class Stage:
         """Run one command, shown as a user would type it. Raises HonewheelError on surprise."""
         self.say(f"\n$ honewheel {' '.join(_quoted(word) for word in words)}")
         code = self.command(["--project", str(self.folder), *words])
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt
         if code != expect:
             raise HonewheelError(
                 f"`honewheel {words[0]}` ended with code {code} where the demo expects {expect}. "

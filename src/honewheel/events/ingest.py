@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, NaiveDatetime, ValidationError
@@ -100,8 +100,11 @@ def entry(data: Mapping[str, Any], *, now: datetime, fresh_id: bool = False) -> 
     one event; with `fresh_id` it is a new ULID instead. Raises InputError.
     """
     row = _validated(data)
-    _refuse_nul(data)
-    at = now if row.created_at is None else min(utc(row.created_at), now + timedelta(minutes=5))
+    _refuse_bad_text(data)
+    try:
+        at = now if row.created_at is None else min(utc(row.created_at), now)
+    except OverflowError as error:
+        raise InputError("created_at is out of range") from error
     if row.response is not None:
         return _addition(row, at)
     for key in ("task", "prompt", "output"):
@@ -122,8 +125,8 @@ def entry(data: Mapping[str, Any], *, now: datetime, fresh_id: bool = False) -> 
 
 
 def _addition(row: Row, at: datetime) -> Entry:
-    for key in ("id", "task", "prompt", "output", "version"):
-        if getattr(row, key) is not None:
+    for key in ("id", "task", "prompt", "output", "version", "context", "decoding"):
+        if getattr(row, key):
             raise InputError(
                 f"a row with `response` adds feedback to an earlier response; it cannot also "
                 f"bring {key}"
@@ -200,17 +203,21 @@ def _checked_id(found: str) -> str:
     return found
 
 
-def _refuse_nul(value: Any, path: str = "row") -> None:
+def _refuse_bad_text(value: Any, path: str = "row") -> None:
     if isinstance(value, str):
         if "\x00" in value:
-            raise InputError(f"{path} contains a NUL character")
+            raise InputError(f"{path!a} contains a NUL character")
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(f"{path!a} is not valid Unicode") from error
     elif isinstance(value, Mapping):
         for key, item in value.items():
-            _refuse_nul(key, path)
-            _refuse_nul(item, str(key))
+            _refuse_bad_text(key, path)
+            _refuse_bad_text(item, str(key))
     elif isinstance(value, list | tuple):
         for item in value:
-            _refuse_nul(item, path)
+            _refuse_bad_text(item, path)
 
 
 def _no_constant(name: str) -> float:

@@ -31,8 +31,12 @@ def read(path: Path, *, task: str, name: str, role: SuiteRole) -> Suite:
 
     Raises InputError naming the first bad row, a repeated id or prompt, or an empty file.
     """
+    if name.startswith("panel-"):
+        raise InputError(
+            f"{name}: names beginning with panel- are the rolling panels'; give another."
+        )
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read: {error}.") from error
     items = [

@@ -20,10 +20,12 @@ from honewheel.curate import build
 from honewheel.errors import (
     ConfigError,
     HonewheelError,
+    Moved,
     NotEnoughMemory,
     NothingNew,
     StoreBusy,
     StoreFull,
+    TrainingStopped,
 )
 from honewheel.evaluate.measure import measure
 from honewheel.loop import intake, proof
@@ -48,6 +50,7 @@ from honewheel.store import Store
 from honewheel.train import history
 from honewheel.train import run as train
 
+_RESUMABLE = (StoreBusy, StoreFull, TrainingStopped)  # run again, and the cycle goes on
 Listener = Callable[[Progress], None]
 
 
@@ -89,23 +92,23 @@ def run(
         NothingNew: no feedback has arrived and no setting changed since the last cycle.
         NotEnoughData: too little to learn from.
         HonewheelError: any failure; the cycle is marked failed with the message, except when the
-            disk is full or the store busy: then it stays open and the next call resumes it.
+            disk is full, the store busy or training killed: then the next call resumes it.
     """
     with store.exclusive(f"cycle:{model}"):
         cycle = store.cycles.running(model) or _start(store, config, model, clock)
-        turn = Turn(
-            store=store,
-            config=from_frozen(cycle.config, config.root),
-            cycle=cycle,
-            journal=Journal(store, cycle, clock),
-            clock=clock,
-            listen=listen,
-        )
         try:
+            turn = Turn(
+                store=store,
+                config=from_frozen(cycle.config, config.root),
+                cycle=cycle,
+                journal=Journal(store, cycle, clock),
+                clock=clock,
+                listen=listen,
+            )
             decision = _turn(turn)
-        except (StoreBusy, StoreFull):
-            raise
         except HonewheelError as error:
+            if isinstance(error, _RESUMABLE) and not isinstance(error, Moved):
+                raise
             store.cycles.finish(cycle.id, "failed", None, str(error), clock())
             raise
         store.cycles.finish(cycle.id, "done", decision.verdict, None, clock())
@@ -117,7 +120,7 @@ def _start(store: Store, config: Config, model: str, clock: Callable[[], datetim
     now, seq = clock(), store.log.last_seq()
     previous = next(iter(store.cycles.list(model, 1)), None)
     if previous and previous.state == "done" and previous.as_of_seq == seq:
-        same = previous.config == config.settings.model_dump(mode="json")
+        same = previous.config == _frozen(config) and _still_stands(store, previous)
         if same and _measured(store, previous) == proof.suites(store, config, model):
             raise NothingNew(
                 "Nothing to do: no feedback or suite has arrived and no setting has changed since "
@@ -132,17 +135,32 @@ def _start(store: Store, config: Config, model: str, clock: Callable[[], datetim
         state="running",
         as_of=now,
         as_of_seq=seq,
-        config=config.settings.model_dump(mode="json"),
+        config=_frozen(config),
         started_at=now,
     )
     store.cycles.start(cycle)
     return cycle
 
 
+def _frozen(config: Config) -> dict[str, Json]:
+    """The settings a cycle keeps; not where the store is, which may hold a password."""
+    return config.settings.model_dump(mode="json", exclude={"store"})
+
+
+def _still_stands(store: Store, cycle: Cycle) -> bool:
+    """Whether the champion is still the one that a finished cycle left."""
+    decision = store.versions.decision(cycle.id)
+    move = store.versions.alias(cycle.model, CHAMPION)
+    if decision is None or move is None:
+        return False
+    left = decision.challenger if decision.verdict == "promote" else decision.champion
+    return left == f"{cycle.model}@{move.version}"
+
+
 def _measured(store: Store, cycle: Cycle) -> list[str]:
     """Hashes of the frozen suites a cycle was measured on."""
-    found = store.cycles.step(cycle.id, "evaluate")
-    return list(found[1]["suites"]) if found else []
+    found = store.cycles.step(cycle.id, "build")
+    return [hashed for _, hashed in found[1]["suites"]] if found else []
 
 
 def _turn(turn: Turn) -> Decision:
@@ -150,7 +168,8 @@ def _turn(turn: Turn) -> Decision:
     built = _build(turn)
     dataset = turn.store.datasets.load(built["dataset"])
     challenger = _train(turn, dataset, champion)
-    suites = _evaluate(turn, champion, challenger)
+    names = [name for name, _ in built["suites"]]
+    suites = _evaluate(turn, champion, challenger, names)
     decision = _gate(turn, dataset, champion, challenger, suites)
     _promote(turn, decision, champion, challenger)
     return decision
@@ -180,7 +199,9 @@ def _build(turn: Turn) -> dict[str, Any]:
 
     def work() -> Json:
         intake.run(turn.store, turn.config, listen=turn.listen)
-        held_out = [item for task in settings.tasks for item in turn.store.suites.items(task)]
+        suites = proof.frozen(turn.store, turn.config, turn.model)
+        held_out = [item for suite in suites for item in suite.items]
+        held_out += proof.held_back(turn.store, turn.config, turn.model, turn.cycle.as_of_seq)
         events = list(turn.store.log.events(settings.tasks, turn.cycle.as_of_seq))
         dataset = build.build(
             events,
@@ -191,7 +212,9 @@ def _build(turn: Turn) -> dict[str, Any]:
             checks=intake.checker(turn.config),
         )
         turn.store.datasets.seal(dataset, turn.cycle.id, turn.cycle.as_of_seq)
-        return _build_summary(dataset, len(events))
+        summary = _build_summary(dataset, len(events))
+        # What judges is fixed before training: a suite that comes later may hold training rows.
+        return summary | {"suites": [[suite.name, suite.hash] for suite in suites]}
 
     turn.say("build")
     found = dict(turn.journal.step("build", inputs, work))
@@ -299,9 +322,11 @@ def _refuse_or_warn(turn: Turn, findings: Sequence[Finding]) -> None:
 # --- 3. evaluate --------------------------------------------------------------------------------
 
 
-def _evaluate(turn: Turn, champion: Version, challenger: Version) -> list[Suite]:
+def _evaluate(
+    turn: Turn, champion: Version, challenger: Version, frozen: Sequence[str]
+) -> list[Suite]:
     """Base, champion and challenger answer the same items; only what is not cached generates."""
-    suites = proof.panels(turn.store, turn.config, turn.model, turn.cycle.as_of_seq)
+    suites = proof.panels(turn.store, turn.config, turn.model, turn.cycle.as_of_seq, frozen)
     base = turn.store.versions.get(turn.model, 0)
     decoding = Decoding(max_new_tokens=turn.config.settings.evaluate.max_new_tokens)
     versions = list({v.number: v for v in (base, champion, challenger)}.values())
@@ -322,7 +347,6 @@ def _evaluate(turn: Turn, champion: Version, challenger: Version) -> list[Suite]
             "base": base.name,
             "champion": champion.name,
             "challenger": challenger.name,
-            "suites": proof.suites(turn.store, turn.config, turn.model),
             "panels": [
                 {"suite": s.name, "task": s.task, "role": s.role, "items": len(s.items)}
                 for s in suites

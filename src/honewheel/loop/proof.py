@@ -31,23 +31,41 @@ SAVE_EVERY = 32  # answers a transaction: a killed evaluation repeats at most th
 Listener = Callable[[Progress], None]
 
 
-def panels(store: Store, config: Config, model: str, as_of_seq: int) -> list[Suite]:
-    """The rolling test panels of a model's tasks and the frozen suites imported for them."""
-    tasks = config.model(model)[1].tasks
-    check = intake.checker(config)
-    names = [row.name for row in store.suites.list() if row.task in tasks]
-    found = [store.suites.get(name) for name in sorted(names)]
-    for task in tasks:
-        items = panel.panel(
-            store.log.events([task], as_of_seq),
-            check=check,
-            size=config.settings.evaluate.panel_size,
-            min_value=config.settings.curate.min_value,
-            exclude_sources=config.settings.curate.exclude_sources,
-        )
-        if items:
+def panels(
+    store: Store, config: Config, model: str, as_of_seq: int, names: Sequence[str]
+) -> list[Suite]:
+    """The frozen suites called `names` and the rolling test panels of a model's tasks."""
+    found = [store.suites.get(name) for name in names]
+    size = config.settings.evaluate.panel_size
+    for task in config.model(model)[1].tasks:
+        if items := _panel(store, config, task, as_of_seq, size):
             found.append(Suite(name=f"panel-{task}", task=task, role="panel", items=items))
     return found
+
+
+def held_back(store: Store, config: Config, model: str, as_of_seq: int) -> list[Item]:
+    """Every item that fell into test, in the panel or not: nothing like it may be trained on."""
+    tasks = config.model(model)[1].tasks
+    return [item for task in tasks for item in _panel(store, config, task, as_of_seq, None)]
+
+
+def _panel(
+    store: Store, config: Config, task: str, as_of_seq: int, size: int | None
+) -> tuple[Item, ...]:
+    return panel.panel(
+        store.log.events([task], as_of_seq),
+        check=intake.checker(config),
+        size=size,
+        min_value=config.settings.curate.min_value,
+        exclude_sources=config.settings.curate.exclude_sources,
+    )
+
+
+def frozen(store: Store, config: Config, model: str) -> list[Suite]:
+    """The frozen suites imported for a model's tasks, by name."""
+    tasks = config.model(model)[1].tasks
+    names = sorted(row.name for row in store.suites.list() if row.task in tasks)
+    return [store.suites.get(name) for name in names]
 
 
 def suites(store: Store, config: Config, model: str) -> list[str]:

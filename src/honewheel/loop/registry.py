@@ -66,7 +66,7 @@ def show(store: Store, config: Config, name: str) -> dict[str, Any]:
     """Everything known of a version ("artifacts@3"), a cycle ("artifacts-0003") or an event."""
     if name.startswith(("evt_", "fb_")):
         return {"event": as_dict(store.log.event(name))}
-    if re.fullmatch(r"[a-z][a-z0-9_-]*-\d{4,}", name):
+    if any(name == cycle.id for cycle in store.cycles.list(None, 100_000)):
         return _cycle(store, name)
     try:
         version = find(store, config, name)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
-from honewheel.errors import Damaged, InputError, NotFound, StoreBusy, StoreError
+from honewheel.errors import Damaged, InputError, Moved, NotFound, StoreError
 from honewheel.records import AliasMove, Decision, as_dict
 from honewheel.store import tables
 from honewheel.store.db import Database, upsert
@@ -127,7 +127,7 @@ def _require_current(current: AliasMove | None, move: AliasMove, expected: int) 
     revision = 0 if current is None else current.revision
     version = None if current is None else current.version
     if revision != expected:
-        raise StoreBusy(
+        raise Moved(
             f"{move.alias!r} of {move.model!r} is at revision {revision} (version {version}), not "
             f"{expected}: somebody moved it meanwhile. Look at it again and decide anew."
         )

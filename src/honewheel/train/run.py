@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from honewheel import atomic
-from honewheel.errors import NotEnoughMemory, TrainingFailed
+from honewheel.errors import NotEnoughMemory, TrainingFailed, TrainingStopped
 from honewheel.records import Dataset, Progress, Spec
 from honewheel.train import inputs, messages
 
@@ -128,13 +128,16 @@ def _death(status: int, run_dir: Path, *, memory: bool) -> NotEnoughMemory | Tra
     if memory and status == -signal.SIGKILL:
         return NotEnoughMemory(
             f"The kernel killed the training process in {run_dir} because memory ran out. Lower "
-            "tokens_per_pass or max_tokens, or choose a smaller base, then run the same command "
-            f"again: it goes on from the newest checkpoint. It last said:{said}"
+            "tokens_per_pass or max_tokens, or choose a smaller base, and run the command "
+            f"again. It last said:{said}"
         )
-    how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with {status}"
+    if status < 0:
+        return TrainingStopped(
+            f"The training process in {run_dir} was killed by {signal.Signals(-status).name}. Run "
+            f"the same command again to go on from the newest checkpoint. It last said:{said}"
+        )
     return TrainingFailed(
-        f"The training process in {run_dir} {how}. Run the same command again to go on from the "
-        f"newest checkpoint. It last said:{said}"
+        f"The training process in {run_dir} ended with {status}. It last said:{said}"
     )
 
 
