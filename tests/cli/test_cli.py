@@ -75,6 +75,13 @@ def test_every_verb_takes_json() -> None:
     assert names >= set(VERBS) - {"suite"}
 
 
+def test_a_mistyped_project_does_not_open_another(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(["--project", str(folder / "typo"), "status"]) == USAGE
+    assert "There is no" in capsys.readouterr().err
+
+
 def test_init_then_config_then_status(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -93,6 +93,11 @@ def test_a_time_from_the_future_is_cut_to_now() -> None:
         ({"response": "evt_1"}, "cannot also bring"),
         ({"context": {"a": 1}}, "context.a"),
         ({"created_at": "yesterday"}, "created_at"),
+        ({"created_at": "0001-01-01T00:00:00+14:00"}, "out of range"),
+        ({"context": {"caf\udce9": "x"}}, "nicode"),
+        ({"context": {"x": "caf\udce9"}}, "nicode"),
+        ({"decoding": {"\ud800": 1}}, "nicode"),
+        ({"task": "er\ud800"}, "nicode"),
     ],
 )
 def test_a_bad_row_is_refused_with_the_reason(change: dict[str, Any], reason: str) -> None:

@@ -14,6 +14,7 @@ import wheels
 from honewheel.errors import (
     Damaged,
     InputError,
+    Moved,
     NotEnoughData,
     NotFound,
     NothingNew,
@@ -21,6 +22,7 @@ from honewheel.errors import (
     StoreError,
     TrainingFailed,
 )
+from honewheel.loop import intake
 
 STAGES = [
     ("build", "start"),
@@ -191,6 +193,67 @@ def test_feedback_during_a_crash_waits_for_the_next_cycle(wheel: Any) -> None:
     late = wheel.record(task="erd", prompt="p", output="erDiagram", correction="erDiagram\n a")
     wheel.cycle()
     assert "not seen by a cycle yet" in wheel.explain(late)["models"][0]["answer"]
+
+
+def test_a_champion_moved_meanwhile_fails_the_cycle_and_the_next_one_starts_anew(
+    wheel: Any,
+) -> None:
+    wheel.cycle()
+    wheel.rollback()
+    rows = wheels.feedback(20, seed=3)
+    wheel.import_file(wheels.write_jsonl(wheel.config.root / "more.jsonl", rows))
+
+    def move(step: Any) -> None:
+        if step.stage == "gate" and step.step:
+            with wheels.open_wheel(wheel.config.root) as other:
+                other.promote("artifacts@1")
+
+    with pytest.raises(Moved, match="somebody moved it meanwhile"):
+        wheel.cycle(on_progress=move)
+    assert wheel.cycles()[0].state == "failed"
+    assert wheel.cycle().champion == "artifacts@1"
+
+
+def test_a_suite_that_comes_after_the_build_does_not_judge(wheel: Any, tmp_path: Path) -> None:
+    late = wheels.write_jsonl(tmp_path / "late.jsonl", wheels.suites(31, 9)["erd"])
+
+    def bring(step: Any) -> None:
+        if step.stage == "train" and step.total == 1 and not step.step:
+            with wheels.open_wheel(wheel.config.root) as other:
+                other.suite_import(late, task="erd")
+
+    wheel.cycle(on_progress=bring)
+    assert "late" not in {row["suite"] for row in wheel.status()["models"]["artifacts"]["panels"]}
+    wheel.cycle()
+    assert "late" in {row["suite"] for row in wheel.status()["models"]["artifacts"]["panels"]}
+
+
+def test_nothing_like_a_test_event_is_trained_on_whatever_its_context(wheel: Any) -> None:
+    held = next(
+        event
+        for event in wheel.store.log.events(["erd"], 10**9)
+        if intake_split(wheel, event.id) == "test"
+    )
+    response = held.response
+    twins = [
+        wheel.record(
+            task="erd",
+            prompt=response.prompt,
+            output=response.output,
+            correction=held.correction.text,
+            context={"notes": f"other words entirely, number {number}, {number * 7}"},
+        )
+        for number in range(8)
+    ]
+    wheel.cycle()
+    behind = {row["event"] for row in wheel.trace("artifacts@1")["events"]}
+    assert not behind & set(twins)
+
+
+def intake_split(wheel: Any, event: str) -> str:
+    if wheel.store.log.unplaced(1):
+        intake.run(wheel.store, wheel.config, lambda _: None)
+    return str(wheel.store.intake.placement(event).split)
 
 
 def test_trace_goes_from_event_to_version_and_back(wheel: Any) -> None:
