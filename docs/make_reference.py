@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from honewheel import plugins
-from honewheel.config import Settings
+from honewheel.settings import Settings
 from honewheel.protocols import Range
 
 PAGES = Path(__file__).parent / "reference"

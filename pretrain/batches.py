@@ -2,11 +2,18 @@
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from corpus import LATE_KIND_WEIGHTS, Example, make_example
+from corpus import (
+    LATE_KIND_WEIGHTS,
+    POLISH_KIND_WEIGHTS,
+    POLISH_STYLE_WEIGHTS,
+    Example,
+    make_example,
+)
 from drills import make_drill
+from phrasing import proper_names
 from tokenizer import END, render_prompt
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
@@ -18,6 +25,11 @@ PURE_DRILL_BLOCKS = 16
 HALF_DRILL_BLOCKS = 32
 # The first block after the first turn of the schedule (train.py); from here tables come more often.
 LATE_BLOCK = 91
+# The two rounds of the polish (polish.py) start here, well behind the last block of the turns. In
+# the second, requests name languages and keywords in capitals, which the first turns never saw.
+POLISH_BLOCK = 1000
+PROPER_BLOCK = 2000
+PROPER_SHARE = 0.7
 EARLY_BATCH_TOKENS = 2048
 
 
@@ -74,6 +86,10 @@ def _bucket(encoded: list[Encoded], batch_tokens: int) -> list[list[Encoded]]:
 
 def block_examples(rng: random.Random, block: int) -> list[Example]:
     """The examples of a block."""
+    if block >= POLISH_BLOCK:
+        weights, styles = POLISH_KIND_WEIGHTS, POLISH_STYLE_WEIGHTS
+        made = [make_example(rng, weights=weights, style_weights=styles) for _ in range(BLOCK_SIZE)]
+        return made if block < PROPER_BLOCK else [_proper(rng, example) for example in made]
     if block >= LATE_BLOCK:
         return [make_example(rng, weights=LATE_KIND_WEIGHTS) for _ in range(BLOCK_SIZE)]
     if block >= HALF_DRILL_BLOCKS:
@@ -83,6 +99,12 @@ def block_examples(rng: random.Random, block: int) -> list[Example]:
         return drills
     styles = ("plain", "plain", "plain", None)
     return drills + [make_example(rng, style=rng.choice(styles)) for _ in range(BLOCK_SIZE // 2)]
+
+
+def _proper(rng: random.Random, example: Example) -> Example:
+    if rng.random() < PROPER_SHARE:
+        return replace(example, prompt=proper_names(example.prompt))
+    return example
 
 
 def batches(

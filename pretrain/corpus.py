@@ -28,6 +28,15 @@ LATE_KIND_WEIGHTS: dict[str, float] = {
     "cases": 0.08,
 }
 STYLE_WEIGHTS: dict[str, float] = {"plain": 0.45, "mixed": 0.15, "madeup": 0.40}
+# The polish (polish.py): what the first turns left weak, and one style that is clearly the default.
+POLISH_KIND_WEIGHTS: dict[str, float] = {
+    "erd": 0.28,
+    "ddl": 0.45,
+    "query": 0.10,
+    "gherkin": 0.10,
+    "cases": 0.07,
+}
+POLISH_STYLE_WEIGHTS: dict[str, float] = {"plain": 0.65, "mixed": 0.08, "madeup": 0.27}
 ANY_WORDS = WordSource()
 
 
@@ -104,10 +113,11 @@ def make_example(
     style: str | None = None,
     source: WordSource = ANY_WORDS,
     weights: dict[str, float] = KIND_WEIGHTS,
+    style_weights: dict[str, float] = STYLE_WEIGHTS,
 ) -> Example:
-    """One random example; kind (by `weights`) and style are drawn unless given."""
+    """One random example; kind and style are drawn, by their weights, unless given."""
     kind = kind or _draw(rng, weights)
-    style = style or _draw(rng, STYLE_WEIGHTS)
+    style = style or _draw(rng, style_weights)
     while True:
         example = _MAKERS[kind](rng, style, source)
         # Affixes and words can meet in a reserved letter pair; such an example is thrown away.

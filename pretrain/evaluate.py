@@ -24,7 +24,7 @@ from spec import WordSource
 from tokenizer import render_prompt
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from train import DEFAULT_OUTPUT, HERE
+from train import DEFAULT_OUTPUT, HERE, matrix_precision
 
 HELD_OUT_SEED = 990_001
 WORD_SOURCES: dict[str, WordSource] = {
@@ -94,7 +94,7 @@ def generate(
             return_tensors="pt",
         )
         width = encoded["input_ids"].shape[1]
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with matrix_precision():
             generated = model.generate(
                 input_ids=encoded["input_ids"],
                 attention_mask=encoded["attention_mask"],

@@ -5,6 +5,7 @@ that phrasing, and users write their own.
 """
 
 import random
+import re
 from collections.abc import Sequence
 
 from lexicon import Attribute, plural, with_article
@@ -222,6 +223,28 @@ def sentence_case(text: str) -> str:
         elif not char.isspace() and char not in "-*":
             fresh = False
     return "".join(out)
+
+
+_PROPER = {
+    "sql": "SQL",
+    "ddl": "DDL",
+    "er": "ER",
+    "erd": "ERD",
+    "bdd": "BDD",
+    "mermaid": "Mermaid",
+    "gherkin": "Gherkin",
+    "markdown": "Markdown",
+    "create table": "CREATE TABLE",
+    "select": "SELECT",
+}
+_PROPER_WORDS = re.compile(
+    rf"\b({'|'.join(sorted(_PROPER, key=len, reverse=True))})\b", re.IGNORECASE
+)
+
+
+def proper_names(text: str) -> str:
+    """The request with languages and keywords in capitals, as most people write them."""
+    return _PROPER_WORDS.sub(lambda found: _PROPER[found[0].lower()], text)
 
 
 def _attribute_words(attribute: Attribute, snake: bool) -> str:

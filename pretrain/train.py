@@ -118,10 +118,16 @@ def set_rates(run: Run) -> float:
     return factor
 
 
+def matrix_precision() -> torch.autocast:
+    """bfloat16 products where the processor has them; emulated they are many times slower."""
+    enabled = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled)
+
+
 def answer_loss(model: LlamaForCausalLM, body: Callable[..., Any], batch: Batch) -> Tensor:
     """Cross-entropy on answer tokens; the LM head runs only where an answer token follows."""
     selected = batch.answer[:, 1:]
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with matrix_precision():
         hidden = body(input_ids=batch.ids, use_cache=False).last_hidden_state
         logits = model.lm_head(hidden[:, :-1][selected])
     return cross_entropy(logits.float(), batch.ids[:, 1:][selected])

@@ -2,8 +2,7 @@
 
 Order: flag (`--set a.b=c`) > environment (`HONEWHEEL_A__B`) > file > default. Unknown keys are
 errors with a did-you-mean; hyperparameters are checked against the family's `Range` objects, the
-same ones that the help and the trainer read. Points in the file are points (0-100), in the code
-scores are in [0, 1].
+same ones that the help and the trainer read.
 """
 
 from __future__ import annotations
@@ -15,109 +14,18 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self, get_args
+from typing import Any, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ValidationError
 
 from honewheel import plugins
 from honewheel.errors import ConfigError
 from honewheel.protocols import Range
 from honewheel.records import Json
+from honewheel.settings import Model, Settings, Task
 
 FILE = "honewheel.toml"
 PREFIX = "HONEWHEEL_"
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
-Level = Annotated[float, Field(gt=0.5, lt=1.0)]
-Points = Annotated[float, Field(ge=0.0, le=100.0)]
-Gain = Annotated[float, Field(gt=0.0, lt=100.0)]
-
-
-def _once(names: tuple[str, ...]) -> tuple[str, ...]:
-    if len(set(names)) < len(names):
-        raise ValueError("a name stands twice")
-    return names
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=False)
-
-
-class Project(_Section):
-    name: str = "honewheel"
-
-
-class TaskGate(_Section):
-    """What a challenger must reach on one task whatever it gains, in points; 0 asks nothing."""
-
-    floor: Points = 0.0
-    validity_floor: Points = 0.0
-
-
-class Task(_Section):
-    kind: str
-    gate: TaskGate = TaskGate()
-
-
-class ModelGate(_Section):
-    """When a challenger is worth promoting. Levels are one-sided, gains and margins in points."""
-
-    benefit_level: Level = 0.80
-    guard_level: Level = 0.95
-    min_gain: Gain = 1.0
-    margin: Gain = 3.0
-    validity_margin: Gain = 2.0
-    min_items: Annotated[int, Field(ge=2)] = 30
-
-
-class Model(_Section):
-    family: str = "causal-lm"
-    base: str = "honewheel/tiny"
-    tasks: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_once)]
-    train: dict[str, Any] = Field(default_factory=dict)
-    gate: ModelGate = ModelGate()
-
-
-class Curate(_Section):
-    half_life_days: Annotated[float, Field(gt=0)] = 180.0
-    replay_share: Annotated[float, Field(ge=0, le=0.9)] = 0.3
-    min_value: Annotated[float, Field(ge=0, le=1)] = 0.5
-    min_examples: Annotated[int, Field(ge=1)] = 20
-    max_examples: Annotated[int, Field(ge=1)] | None = None
-    source_cap: Annotated[float, Field(gt=0, le=1)] | None = None
-    exclude_sources: tuple[str, ...] = ()
-    seed: int = 0
-
-    @model_validator(mode="after")
-    def _enough_may_be_taken(self) -> Self:
-        if self.max_examples is not None and self.max_examples < self.min_examples:
-            raise ValueError(
-                f"max_examples ({self.max_examples}) is below min_examples ({self.min_examples})"
-            )
-        return self
-
-
-class Evaluate(_Section):
-    panel_size: Annotated[int, Field(ge=2)] = 400
-    max_new_tokens: Annotated[int, Field(ge=1, le=32_768)] = 512
-    resamples: Annotated[int, Field(ge=200)] = 2000
-
-
-class Store(_Section):
-    url: str = "sqlite:///.honewheel/store.db"
-    files: str = ".honewheel/files"
-    keep_promoted: Annotated[int, Field(ge=1)] = 5
-    keep_refused: Annotated[int, Field(ge=0)] = 3
-
-
-class Settings(_Section):
-    """Every setting of a project, resolved and checked."""
-
-    project: Project = Project()
-    models: dict[Name, Model] = Field(default_factory=dict)
-    tasks: dict[Name, Task] = Field(default_factory=dict)
-    curate: Curate = Curate()
-    evaluate: Evaluate = Evaluate()
-    store: Store = Store()
 
 
 @dataclass(frozen=True, slots=True)

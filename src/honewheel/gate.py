@@ -41,6 +41,8 @@ class Policy:
 
     `floors` maps a comparison's name ("erd", "erd/valid", "suite:legacy") to the least mean the
     challenger may have. `min_items` counts groups: near-copies of a prompt are one.
+    `max_latency_ratio` is the most that an answer of the challenger may cost for one of the
+    champion's; None asks nothing.
     """
 
     benefit_level: float = 0.80
@@ -50,6 +52,7 @@ class Policy:
     validity_margin: float = 0.02
     floors: Mapping[str, float] = field(default_factory=dict)
     min_items: int = 30
+    max_latency_ratio: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("benefit_level", "guard_level"):
@@ -63,6 +66,10 @@ class Policy:
                 raise ConfigError(f"gate.floors.{name} = {floor} must be in 0 .. 1.")
         if self.min_items < 2:
             raise ConfigError(f"gate.min_items = {self.min_items} must be at least 2.")
+        if self.max_latency_ratio is not None and not 0 < self.max_latency_ratio < math.inf:
+            raise ConfigError(
+                f"gate.max_latency_ratio = {self.max_latency_ratio} must be a number above 0."
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +77,9 @@ class Evidence:
     """What was measured. `problems` are sentences on what could not be; any of them is fatal.
 
     `trained` are the score comparisons of the trained tasks at `benefit_level`; `guards` and
-    `validity` (of the trained tasks) are at `guard_level`.
+    `validity` (of the trained tasks) are at `guard_level`. `tokens` are the mean lengths of an
+    answer, (champion, challenger), on all prompts: both share one base, so the time of a token is
+    the same and their ratio is that of their latencies, free of what else the machine was doing.
     """
 
     primary: Comparison | None
@@ -78,6 +87,7 @@ class Evidence:
     guards: tuple[Comparison, ...] = ()
     validity: tuple[Comparison, ...] = ()
     problems: tuple[str, ...] = ()
+    tokens: tuple[float, float] | None = None
 
     @property
     def everything(self) -> tuple[Comparison, ...]:
@@ -170,6 +180,7 @@ def _weigh(evidence: Evidence, policy: Policy, case: _Case) -> tuple[GuardResult
     for guard in guards:
         _judge_guard(guard, policy, case)
     _judge_floors(evidence, policy, case)
+    _judge_latency(evidence.tokens, policy.max_latency_ratio, case)
     return guards
 
 
@@ -273,6 +284,25 @@ def _judge_floors(evidence: Evidence, policy: Policy, case: _Case) -> None:
                 f"{100 * floor:.1f}."
             )
             case.steps.append(_remedy(measured[name]))
+
+
+def _judge_latency(tokens: tuple[float, float] | None, budget: float | None, case: _Case) -> None:
+    if budget is None:
+        return
+    if tokens is None or not all(map(math.isfinite, tokens)) or min(tokens) <= 0:
+        case.unclear.append("A latency budget is set, and the length of answers was not measured.")
+        case.steps.append("remove max_latency_ratio under [models.NAME.gate], or evaluate again")
+        return
+    champion, challenger = tokens
+    told = (
+        f"latency: an answer takes {challenger:,.1f} tokens, {champion:,.1f} before "
+        f"({challenger / champion:.2f}x, allowed {budget:g}x)"
+    )
+    if challenger > budget * champion * (1 + 1e-12):
+        case.against.append(f"{told}: too slow.")
+        case.steps.append("look at the longest answers in the report; correct such outputs")
+    else:
+        case.pro.append(f"{told}.")
 
 
 def _readable(one: Comparison) -> bool:

@@ -17,7 +17,7 @@ Json: TypeAlias = str | int | float | bool | Mapping[str, "Json"] | Sequence["Js
 Fact: TypeAlias = tuple[str, ...]
 
 Split = Literal["train", "val", "test"]
-FeedbackKind = Literal["rating", "thumb", "correction", "finding", "signal", "comment"]
+FeedbackKind = Literal["rating", "thumb", "correction", "finding", "signal", "comment", "preferred"]
 SourceKind = Literal["person", "validator", "signal", "simulated"]
 Verdict = Literal["promote", "reject", "undecided"]
 Role = Literal["new", "replay"]
@@ -71,10 +71,18 @@ class Response:
     version: str | None = None  # "artifacts@3"; None when the caller did not say
     decoding: Mapping[str, Json] = field(default_factory=dict)
 
+    @property
+    def demonstration(self) -> bool:
+        """Whether somebody wrote `output` to show what is right: no model answered."""
+        return self.decoding.get("origin") == "demonstration"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feedback:
-    """What a source said of one Response. `value` is in [0, 1]; `text` a correction or comment."""
+    """What a source said of one Response. `value` is in [0, 1]; `text` a correction or comment.
+
+    Of kind "preferred", `text` is the id of a response to the same prompt that this one beats.
+    """
 
     id: str
     response_id: str
@@ -172,7 +180,9 @@ class Example:
     """One row to learn from: the target a model should write for a prompt.
 
     `value` = P(a user would accept the target) in [0, 1]; `weight` > 0, mean 1 over the dataset;
-    `events` are the ids it was made of.
+    `events` are the ids it was made of. `difficulty` in [0, 1] is the smoothed share of failures
+    in its group; `since` in [0, 1) the share of the training before which it is not shown.
+    `variant` names the rewriting that made it of another row ("" for what was said or written).
     """
 
     id: str
@@ -187,6 +197,46 @@ class Example:
     role: Role = "new"
     events: tuple[str, ...] = ()
     simulated: bool = False
+    difficulty: float = 0.5
+    since: float = 0.0
+    variant: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Two outputs for one prompt, of which users would take `chosen`; for DPO and its kin.
+
+    `origin` tells how it is known: "correction", "comparison" (a person compared), "sampled"
+    (several outputs, checked and ranked) or "mutation" (a certified fault). `weight` > 0.
+    """
+
+    id: str
+    task: str
+    prompt: str
+    chosen: str
+    rejected: str
+    group: str
+    split: Split
+    origin: str
+    context: Mapping[str, str] = field(default_factory=dict)
+    weight: float = 1.0
+    events: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rated:
+    """One output that was found good or bad by itself, without a rival; for KTO."""
+
+    id: str
+    task: str
+    prompt: str
+    output: str
+    desirable: bool
+    group: str
+    split: Split
+    context: Mapping[str, str] = field(default_factory=dict)
+    weight: float = 1.0
+    events: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,17 +250,40 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
-    """A sealed, immutable set of examples. `hash` is that of its canonical rows, in order."""
+    """A sealed, immutable set of examples. `hash` is that of its canonical rows, in order.
+
+    `pairs` and `rated` are what preference methods learn from; fine-tuning on targets
+    does not read them.
+    """
 
     hash: str
     train: tuple[Example, ...]
     val: tuple[Example, ...]
     dropped: tuple[Dropped, ...] = ()
+    pairs: tuple[Pair, ...] = ()
+    rated: tuple[Rated, ...] = ()
 
     @property
     def tasks(self) -> tuple[str, ...]:
         """Tasks with something new to learn (replayed rows only keep what is known)."""
         return tuple(sorted({row.task for row in self.train if row.role == "new"}))
+
+
+def dataset_hash(
+    train: Sequence[Example],
+    val: Sequence[Example],
+    pairs: Sequence[Pair] = (),
+    rated: Sequence[Rated] = (),
+) -> str:
+    """The identity of a dataset: the digest of its canonical rows, in order, train before val.
+
+    Pairs and rated rows follow as one last entry, `{"pairs": [...], "rated": [...]}`, in which
+    a kind that has no rows is left out; without either there is no such entry.
+    """
+    rows: list[Json] = [as_dict(row) for row in (*train, *val)]
+    kinds = (("pairs", pairs), ("rated", rated))
+    more: Json = {name: [as_dict(row) for row in found] for name, found in kinds if found}
+    return digest([*rows, more] if more else rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,14 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from honewheel import config as settings_file
 from honewheel.config import Config
 from honewheel.errors import ConfigError, HonewheelError, InputError, NotFound
 from honewheel.events import importers, ingest, suites
-from honewheel.events.importers import Imported
+from honewheel.events.importers import Imported, Options, Preview
 from honewheel.loop import lineage, registry, retention, status
+from honewheel.loop.trigger import Due
 from honewheel.records import (
     AliasMove,
     Cycle,
@@ -30,6 +31,13 @@ from honewheel.records import (
     as_dict,
 )
 from honewheel.store import Store, open_store
+
+if TYPE_CHECKING:
+    from honewheel.curate.ask import Ask
+    from honewheel.loop.quarantine import Waiting
+    from honewheel.loop.queue import Failing
+    from honewheel.loop.synthesize import Order, Synthesized
+    from honewheel.loop.trend import Trend
 
 STARTER = """\
 # Every setting, its value and where it comes from: honewheel config
@@ -136,16 +144,51 @@ class Wheel:
         return found.id
 
     def import_file(
-        self, path: str | Path, on_progress: Callable[[Progress], None] | None = None
+        self,
+        path: str | Path,
+        on_progress: Callable[[Progress], None] | None = None,
+        **reading: Any,
     ) -> Imported:
-        """Import a JSONL file of feedback rows; bad rows are quarantined with their reason."""
-        return importers.import_jsonl(
+        """Import a file of feedback; bad rows are quarantined with their reason.
+
+        `reading` are the fields of `importers.Options` (format, task, columns, joined, scale);
+        without any, the file's first rows tell how it is read. Raises InputError.
+        """
+        return importers.import_file(
             self.store,
             Path(path),
-            tasks=tuple(self.config.settings.tasks),
+            Options(**reading),
+            kinds=self._kinds(),
             now=self.clock(),
             on_progress=on_progress,
         )
+
+    def import_preview(self, path: str | Path, **reading: Any) -> Preview:
+        """How `import_file` would read a file: format, mapping, first rows, what is bad."""
+        return importers.preview(
+            Path(path), Options(**reading), kinds=self._kinds(), now=self.clock()
+        )
+
+    def synthesize(
+        self,
+        order: Order,
+        *,
+        keep: bool = True,
+        on_progress: Callable[[Progress], None] = _nobody,
+    ) -> Synthesized:
+        """Make examples from documents, templates or a teacher; `keep` False stores nothing.
+
+        They are marked as made up, only ever train, and are capped by `curate.synthetic_share`.
+        Raises InputError, HonewheelError.
+        """
+        from honewheel.loop import synthesize
+
+        return synthesize.run(
+            self.store, self.config, order, now=self.clock(), keep=keep, listen=on_progress
+        )
+
+    def _kinds(self) -> dict[str, str]:
+        return {name: task.kind for name, task in self.config.settings.tasks.items()}
 
     def suite_import(
         self, path: str | Path, *, task: str, name: str | None = None, role: SuiteRole = "panel"
@@ -161,6 +204,32 @@ class Wheel:
 
     def suite_list(self) -> list[dict[str, Any]]:
         return [as_dict(row) for row in self.store.suites.list()]
+
+    # --- what to look at ------------------------------------------------------------------------
+
+    def ask(
+        self,
+        task: str | None = None,
+        *,
+        size: int = 20,
+        on_progress: Callable[[Progress], None] = _nobody,
+    ) -> tuple[Ask, ...]:
+        """Responses that a person should look at next and why; a fifth is drawn at random.
+
+        What has arrived is taken in first. Raises ConfigError, InputError, StoreBusy.
+        """
+        from honewheel.loop import queue
+
+        return queue.ask(self.store, self.config, task=task, size=size, listen=on_progress)
+
+    def failures(self, task: str | None = None) -> tuple[Failing, ...]:
+        """What each champion scored low on, by finding and feature of the prompt.
+
+        Raises ConfigError, NotFound.
+        """
+        from honewheel.loop import queue
+
+        return queue.failures(self.store, self.config, task)
 
     # --- the wheel ------------------------------------------------------------------------------
 
@@ -185,6 +254,18 @@ class Wheel:
         on_progress(Progress(stage="report", step=1, total=1, message=turn.id))
         return decision
 
+    def due(
+        self, model: str | None = None, on_progress: Callable[[Progress], None] = _nobody
+    ) -> Due:
+        """Whether a cycle of a model is due now, why or why not, and when to look again.
+
+        What has arrived is taken in first. A call of `cycle` never asks this.
+        """
+        from honewheel.loop import due
+
+        name = self.config.model(model)[0]
+        return due.due(self.store, self.config, name, self.clock(), on_progress)
+
     def _report_failure(self, model: str) -> None:
         """Write how far a failed cycle got; the error that ended it is what the caller sees."""
         newest = next(iter(self.cycles(model, 1)), None)
@@ -193,6 +274,34 @@ class Wheel:
                 self.report(newest.id)
             except HonewheelError as error:
                 _log.warning("no report of %s: %s", newest.id, error)
+
+    def study(
+        self,
+        model: str | None = None,
+        techniques: Sequence[str] = (),
+        *,
+        seeds: int = 3,
+        curve: bool = False,
+        on_progress: Callable[[Progress], None] = _nobody,
+    ) -> Any:
+        """An ablation of `techniques` (those that are on by default): `.cost`, then `.run()`.
+
+        Trains with and without each at equal compute and compares on the held-out prompts; see
+        docs/how-to/ablate.md. Raises InputError, NotEnoughData.
+        """
+        from honewheel.loop.study import Ablation
+
+        name = self.config.model(model)[0]
+        return Ablation(
+            self.store,
+            self.config,
+            name,
+            techniques,
+            seeds=seeds,
+            curve=curve,
+            clock=self.clock,
+            listen=on_progress,
+        )
 
     def cycles(self, model: str | None = None, limit: int = 20) -> list[Cycle]:
         return list(self.store.cycles.list(model, limit))
@@ -206,6 +315,68 @@ class Wheel:
             raise NotFound("There is no cycle yet, so nothing to report. Run: honewheel cycle")
         folder = self.config.state / "reports" / found
         return write.write(collect.collect(self.store, found), folder).html
+
+    # --- what is learnt from --------------------------------------------------------------------
+
+    def sample(
+        self,
+        *,
+        task: str | None = None,
+        prompts: int = 20,
+        outputs: int = 4,
+        temperature: float = 0.8,
+        on_progress: Callable[[Progress], None] = _nobody,
+    ) -> list[dict[str, Any]]:
+        """Let the champions answer uncorrected training prompts, each 2 to 5 times.
+
+        The answers are recorded as responses, which the next cycle ranks into preference pairs.
+        One entry a model: version, prompts asked, distinct answers recorded, their event ids.
+        Raises InputError, ConfigError, StoreBusy.
+        """
+        from honewheel.loop import sample as sampling
+
+        found = sampling.sample(
+            self.store,
+            self.config,
+            task=task,
+            prompts=prompts,
+            outputs=outputs,
+            temperature=temperature,
+            clock=self.clock,
+            listen=on_progress,
+        )
+        return [as_dict(one) for one in found]
+
+    def dataset_list(self) -> list[dict[str, Any]]:
+        """Every sealed dataset, the newest first, with its counts of rows."""
+        from honewheel.loop import datasets
+
+        return datasets.listed(self.store)
+
+    def dataset_show(self, name: str = "newest") -> dict[str, Any]:
+        """What a dataset holds; `name` is digits of its hash, its cycle, or "newest".
+
+        Raises NotFound, Damaged.
+        """
+        from honewheel.loop import datasets
+
+        return datasets.shown(self.store, name)
+
+    def dataset_export(
+        self,
+        name: str,
+        path: str | Path,
+        *,
+        format: Literal["sft", "dpo", "kto", "chat"] = "sft",
+        side: Literal["train", "val", "all"] = "train",
+    ) -> int:
+        """Write a dataset as JSONL in a shape that TRL reads; returns the number of rows.
+
+        Raises InputError when the file exists already or there are no such rows.
+        """
+        from honewheel.loop import datasets
+
+        return datasets.export(self.store, name, format, Path(path), side)
 
     # --- what there is --------------------------------------------------------------------------
 
@@ -231,6 +402,52 @@ class Wheel:
     def explain(self, event: str) -> dict[str, Any]:
         """Whether an event was trained on, and if not, why."""
         return lineage.explain(self.store, self.config, event)
+
+    def trend(self, task: str, last: int = 20) -> Trend:
+        """A task over its newest `last` finished cycles, oldest first."""
+        from honewheel.loop import trend
+
+        return trend.trend(self.store, self.config, task, last)
+
+    def trend_plot(self, found: Trend, path: str | Path) -> Path:
+        """Draw a trend into a PNG file. Raises NotEnoughData, MissingExtra, InputError."""
+        from honewheel.report import trend
+
+        png = trend.draw(found)
+        try:
+            Path(path).write_bytes(png)
+        except OSError as error:
+            raise InputError(f"{path} cannot be written: {error.strerror}.") from error
+        return Path(path)
+
+    # --- what is held back ----------------------------------------------------------------------
+
+    def held(self) -> list[Waiting]:
+        """What scans hold or flag, bridging events, rulings, and rows refused at import."""
+        from honewheel.loop import quarantine
+
+        return quarantine.held(self.store, self.config)
+
+    def release(self, *events: str, reason: str, by: str) -> list[dict[str, Any]]:
+        """Let held events train again from the next cycle on; the rulings, as recorded.
+
+        Raises NotFound, InputError (not held, or it would leak).
+        """
+        return self._rule(events, "release", reason, by)
+
+    def drop(self, *events: str, reason: str, by: str) -> list[dict[str, Any]]:
+        """Keep events out of every later dataset. Raises NotFound, InputError."""
+        return self._rule(events, "drop", reason, by)
+
+    def _rule(
+        self, events: Sequence[str], verdict: Literal["release", "drop"], reason: str, by: str
+    ) -> list[dict[str, Any]]:
+        from honewheel.loop import quarantine
+
+        found = quarantine.rule(
+            self.store, self.config, events, verdict, reason=reason, who=by, at=self.clock()
+        )
+        return [as_dict(one) for one in found]
 
     # --- who is champion ------------------------------------------------------------------------
 

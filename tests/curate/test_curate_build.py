@@ -27,6 +27,7 @@ from honewheel.errors import ConfigError, InputError, Leak, NotEnoughData
 from honewheel.records import Dataset, Event, Item, as_dict, digest
 
 PLAIN = Settings(min_examples=1)
+KINDS = {"erd": "mermaid-erd", "ddl": "sql", "query": "sql", "gherkin": "gherkin"}
 
 
 def built(
@@ -44,7 +45,8 @@ def built(
         held_out=held_out or [],
         used=used,
         checks=check_target,
-    )
+        kinds=KINDS,
+    ).dataset
 
 
 def reasons(dataset: Dataset) -> dict[str, str]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from curate_builders import BROKEN, FINE, NOW, corrected, event, said
+from curate_builders import BROKEN, FINE, NOW, accepted, corrected, event, said
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -136,3 +136,58 @@ def test_weight_is_positive_at_most_one_and_never_grows_with_age(
 
 def test_a_time_in_the_future_weighs_like_now() -> None:
     assert reward.weight(-400, 180, 0) == reward.weight(0, 180, 0)
+
+
+# --- the output apart from its correction --------------------------------------------------------
+
+
+def test_a_small_correction_says_the_output_was_nearly_right_and_the_target_is_as_good() -> None:
+    was = "SELECT name FROM users WHERE age > 18 ORDER BY name"
+    touched = corrected(1, output=was, correction=was.replace("18", "21"))
+    rewritten = corrected(1, output=was, correction="MATCH (u:User) RETURN u")
+    fine = reward.output_value(event(1, output=was))
+    assert reward.output_value(rewritten) < 0.1 < reward.output_value(touched) < fine
+    assert reward.value(touched) == reward.value(rewritten) == pytest.approx(0.953, abs=1e-3)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.text("abc", min_size=1, max_size=60), st.data())
+def test_the_more_of_an_output_is_replaced_the_less_it_is_worth(
+    was: str, data: st.DataObject
+) -> None:
+    edits = data.draw(st.lists(st.integers(0, len(was) - 1), min_size=1, unique=True))
+    values = []
+    fixed = list(was)
+    for at in edits:
+        fixed[at] = "#"
+        values.append(reward.output_value(corrected(1, output=was, correction="".join(fixed))))
+    assert values == sorted(values, reverse=True)
+    assert max(values) < 0.5  # never an acceptance
+
+
+def test_long_outputs_are_compared_by_words() -> None:
+    was = " ".join(f"word{at}" for at in range(20_000))
+    touched = corrected(1, output=was, correction=was.replace("word7 ", "other "))
+    assert reward.output_value(touched) == pytest.approx(
+        reward.output_value(corrected(1, output="a" * 9999, correction="a" * 9998 + "b")), abs=1e-3
+    )
+
+
+@pytest.mark.parametrize(("trace", "reading"), [("copy", 1.0), ("edit", 0.3), ("retry", 0.0)])
+def test_traces_of_use_speak_softly_for_or_against_the_output(trace: str, reading: float) -> None:
+    used = event(1, feedback=(said("signal", reading, text=trace, source_kind="signal"),))
+    moved = reward.value(used) - reward.value(event(1))
+    assert (moved > 0) == (trace == "copy")
+    assert (
+        0.05 < abs(moved) < abs(reward.value(event(1, feedback=(said("thumb", reading),))) - 0.47)
+    )
+
+
+def test_a_preferred_output_is_likelier_to_be_accepted_than_one_of_which_nobody_spoke() -> None:
+    best = event(1, feedback=(said("preferred", text="evt_00002"),))
+    assert reward.target(best) == ("output", "output 1")
+    assert reward.value(event(1)) < reward.value(best) < reward.value(accepted(1))
+
+
+def test_an_empty_correction_says_nothing() -> None:
+    assert reward.target(corrected(1, correction=" \n")) is None

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from honewheel import config
+from honewheel import settings as sections
 from honewheel.curate import contamination
 from honewheel.demo import project, suites
 from honewheel.demo.house import MARKS
@@ -146,5 +146,5 @@ def test_the_settings_are_toml_with_the_model_and_its_three_tasks() -> None:
     assert tree["models"]["artifacts"]["tasks"] == ["erd", "ddl", "gherkin"]
     assert {name: task["kind"] for name, task in tree["tasks"].items()} == dict(project.TASKS)
     assert tree["curate"] == {"replay_share": 0.0, "seed": 3}
-    settings = config.Settings.model_validate(tree)
+    settings = sections.Settings.model_validate(tree)
     assert settings.models["artifacts"].family == "causal-lm"

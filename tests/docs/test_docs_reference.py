@@ -11,7 +11,7 @@ from docs_pages import DOCS, reference
 
 import honewheel as hw
 from honewheel import plugins
-from honewheel.config import Settings
+from honewheel.settings import Settings
 from honewheel.errors import HonewheelError
 from honewheel.events.ingest import Row
 from honewheel.records import Comparison, Decision

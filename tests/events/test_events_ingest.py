@@ -67,11 +67,23 @@ def test_a_row_may_speak_of_an_earlier_response() -> None:
     assert found.feedback[0].value == 0.0
 
 
-def test_a_time_from_the_future_is_cut_to_now() -> None:
-    row = ROW | {"created_at": "2030-01-01T00:00:00Z"}
-    response = ingest.entry(row, now=NOW).response
+def test_a_time_from_the_future_is_refused_beyond_five_minutes_of_skew() -> None:
+    ahead = (NOW + timedelta(minutes=5)).isoformat()
+    response = ingest.entry(ROW | {"created_at": ahead}, now=NOW).response
     assert response is not None
-    assert response.created_at <= NOW + timedelta(minutes=5)
+    assert response.created_at == NOW + timedelta(minutes=5)
+    later = (NOW + timedelta(minutes=6)).isoformat()
+    with pytest.raises(InputError, match=r"in the future: it is 2026-11-20T12:00Z.* 5 minutes"):
+        ingest.entry(ROW | {"created_at": later}, now=NOW)
+
+
+def test_only_a_row_without_a_time_of_its_own_is_dated() -> None:
+    dated = NOW - timedelta(days=3)
+    found = [
+        ingest.entry(row, now=NOW, dated=dated).response
+        for row in (ROW, ROW | {"created_at": NOW.isoformat()})
+    ]
+    assert [one.created_at for one in found if one] == [dated, NOW]
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,16 @@ from hypothesis import strategies as st
 from store_records import dataset, example
 
 from honewheel.errors import Damaged, InputError, NotFound
-from honewheel.records import Dataset, Example
+from honewheel.records import Dataset, Example, Pair, Rated, as_dict, dataset_hash, digest
 from honewheel.store import Store
-from honewheel.store.rows import read_rows, write_rows
+from honewheel.store.rows import (
+    read_pairs,
+    read_rated,
+    read_rows,
+    write_pairs,
+    write_rated,
+    write_rows,
+)
 
 
 @pytest.fixture
@@ -25,6 +32,45 @@ def sealed(store: Store) -> Dataset:
     )
     store.datasets.seal(found, "cyc_1", 42)
     return found
+
+
+def pair(name: str, **changes: object) -> Pair:
+    fields: dict[str, object] = {
+        "id": f"pr_{name}",
+        "task": "sql",
+        "prompt": f"prompt {name}",
+        "chosen": "SELECT 'ü'",
+        "rejected": "SELECT '\U0001f600'",
+        "group": f"g_{name}",
+        "split": "train",
+        "origin": "correction",
+        "context": {"schema": "t(a)"},
+        "weight": 1 / 3,
+        "events": (f"evt_{name}",),
+    }
+    return Pair(**fields | changes)  # type: ignore[arg-type]
+
+
+def one_rated(name: str, **changes: object) -> Rated:
+    fields: dict[str, object] = {
+        "id": f"rt_{name}",
+        "task": "sql",
+        "prompt": f"prompt {name}",
+        "output": "SELECT 1",
+        "desirable": False,
+        "group": f"g_{name}",
+        "split": "train",
+        "weight": 0.5,
+        "events": (f"evt_{name}",),
+    }
+    return Rated(**fields | changes)  # type: ignore[arg-type]
+
+
+def preferring(pairs: tuple[Pair, ...] = (), rated: tuple[Rated, ...] = ()) -> Dataset:
+    """One example of evt_a with these pairs and rated rows beside it."""
+    train = (example("a", events=("evt_a",)),)
+    found = dataset_hash(train, (), pairs, rated)
+    return Dataset(hash=found, train=train, val=(), pairs=pairs, rated=rated)
 
 
 def parquet(store: Store) -> Path:
@@ -62,6 +108,77 @@ def test_an_event_is_traced_to_its_examples(store: Store, sealed: Dataset) -> No
     assert store.datasets.used_events([sealed.hash]) == {"evt_a", "evt_b", "evt_c"}
     assert store.datasets.used_events([second.hash]) == {"evt_b"}
     assert store.datasets.used_events([]) == set()
+
+
+def test_pairs_and_rated_rows_are_sealed_loaded_and_traced(store: Store) -> None:
+    found = preferring(
+        (pair("a", events=("evt_a", "evt_b")), pair("v", split="val", events=("evt_c",))),
+        (one_rated("d", desirable=True),),
+    )
+    store.datasets.seal(found, "cyc_1", 7)
+    assert store.datasets.load(found.hash) == found
+    assert [use[1:] for use in store.datasets.uses("evt_a")] == [
+        ("ex_a", "new", 1 / 3, "train"),
+        ("pr_a", "pair", 1 / 3, "train"),
+    ]
+    assert store.datasets.uses("evt_b") == [(found.hash, "pr_a", "pair", 1 / 3, "train")]
+    assert store.datasets.uses("evt_c") == [(found.hash, "pr_v", "pair", 1 / 3, "val")]
+    assert store.datasets.uses("evt_d") == [(found.hash, "rt_d", "rated", 0.5, "train")]
+    assert store.datasets.used_events([found.hash]) == {"evt_a", "evt_b", "evt_c", "evt_d"}
+    (summary,) = store.datasets.list()
+    assert store.datasets.preferences(summary) == (2, 1)
+    folder = store.files.path(summary.files)
+    assert {path.stem for path in folder.glob("*.parquet")} == {"dataset", "pairs", "rated"}
+    store.files.gc(set())
+    assert store.datasets.preferences(summary) is None
+
+
+def test_a_dataset_without_preferences_keeps_its_hash_and_one_file(
+    store: Store, sealed: Dataset
+) -> None:
+    rows = [*sealed.train, *sealed.val]
+    assert dataset_hash(sealed.train, sealed.val) == digest([as_dict(row) for row in rows])
+    (summary,) = store.datasets.list()
+    assert store.datasets.preferences(summary) == (0, 0)
+    assert [path.name for path in store.files.path(summary.files).glob("*.parquet")] == [
+        "dataset.parquet"
+    ]
+
+
+def test_every_row_of_every_kind_and_its_place_count_for_the_hash() -> None:
+    one, two = pair("a"), pair("b")
+    rated = one_rated("c")
+    found = {
+        preferring(pairs, rows).hash
+        for pairs in ((), (one,), (two,), (one, two), (two, one))
+        for rows in ((), (rated,), (replace(rated, desirable=True),))
+    }
+    assert len(found) == 15
+
+
+@pytest.mark.parametrize("kind", ["pairs", "rated"])
+def test_a_lost_or_other_file_of_pairs_or_rated_rows_is_refused(
+    store: Store, tmp_path: Path, kind: str
+) -> None:
+    found = preferring((pair("a"),), (one_rated("b"),))
+    store.datasets.seal(found, "cyc", 1)
+    (summary,) = store.datasets.list()
+    folder = store.files.path(summary.files)
+    kept = {path.name: path.read_bytes() for path in folder.glob("*.parquet")}
+    other = {"pairs": write_pairs((pair("x"),)), "rated": write_rated((one_rated("x"),))}[kind]
+    for place, data in enumerate((None, other)):
+        folder = tmp_path / str(place)
+        folder.mkdir()
+        for name, content in kept.items():
+            (folder / name).write_bytes(content)
+        (folder / f"{kind}.parquet").unlink()
+        if data is not None:
+            (folder / f"{kind}.parquet").write_bytes(data)
+        files = store.files.put(folder)
+        with store._db.write("datasets") as connection:
+            connection.exec_driver_sql(f"UPDATE dataset SET files = '{files}'")
+        with pytest.raises(Damaged, match=f"{found.hash} is damaged: its rows hash to"):
+            store.datasets.load(found.hash)
 
 
 @pytest.mark.parametrize("position", [0, 10, -40, -1])
@@ -115,6 +232,10 @@ def test_an_unknown_dataset_is_not_found(store: Store) -> None:
 def test_the_same_rows_give_the_same_bytes() -> None:
     rows = tuple(example(str(number)) for number in range(100))
     assert write_rows(rows, rows[:3]) == write_rows(rows, rows[:3])
+    pairs = tuple(pair(str(number)) for number in range(50))
+    assert write_pairs(pairs) == write_pairs(pairs)
+    rated = tuple(one_rated(str(number)) for number in range(50))
+    assert write_rated(rated) == write_rated(rated)
 
 
 _words = st.text(st.characters(exclude_categories=["Cs"]), max_size=10)
@@ -143,3 +264,21 @@ _words = st.text(st.characters(exclude_categories=["Cs"]), max_size=10)
 )
 def test_every_example_survives_the_file(rows: list[Example]) -> None:
     assert read_rows(write_rows(tuple(rows), tuple(rows[:1]))) == (tuple(rows), tuple(rows[:1]))
+
+
+_common = {
+    **dict.fromkeys(("id", "task", "prompt", "group"), _words),
+    "split": st.sampled_from(["train", "val"]),
+    "context": st.dictionaries(_words, _words, max_size=2),
+    "weight": st.floats(0, 1e9, exclude_min=True),
+    "events": st.lists(_words, max_size=2).map(tuple),
+}
+_pairs = st.builds(Pair, **_common, **dict.fromkeys(("chosen", "rejected", "origin"), _words))
+_rated = st.builds(Rated, **_common, output=_words, desirable=st.booleans())
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(_pairs, max_size=4), st.lists(_rated, max_size=4))
+def test_every_pair_and_rated_row_survives_the_file(pairs: list[Pair], rated: list[Rated]) -> None:
+    assert read_pairs(write_pairs(pairs)) == tuple(pairs)
+    assert read_rated(write_rated(rated)) == tuple(rated)

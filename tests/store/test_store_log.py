@@ -135,6 +135,9 @@ def test_placements_ride_on_events_and_empty_the_waiting_list(store: Store) -> N
     store.intake.place([placement("b")], {}, {})
     assert [item.id for item in store.log.unplaced(9)] == ["evt_a", "evt_c"]
     assert [event.placement for event in events(store)] == [None, placement("b"), None]
+    split = placement("b").split
+    assert [event.id for event in events(store, split=split)] == ["evt_b"]
+    assert events(store, split="val" if split != "val" else "test") == []
 
 
 def test_a_page_costs_a_fixed_number_of_queries(store: Store) -> None:

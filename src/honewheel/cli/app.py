@@ -17,7 +17,7 @@ from honewheel.errors import ConfigError, HonewheelError, InputError, NotFound, 
 DONE, FAILED, REFUSED, USAGE = 0, 1, 2, 3
 _INTERRUPTED = 130  # what shells expect after Ctrl-C
 VERBS = (
-    "init record import cycle status versions show trace explain promote rollback report gc config "
+    "init record import synthesize ask failures sample due cycle ablate status versions show trend trace explain promote rollback report gc config "
     "doctor demo"
 ).split()
 _UsageError: Any = typer.BadParameter.__base__  # typer exports only this subclass of it
@@ -73,7 +73,7 @@ def main() -> None:
 
 def call(words: Sequence[str] | None = None) -> int:
     """Exit code of one command line (`sys.argv` when None); errors are told on stderr."""
-    from honewheel.cli import cycle, feedback, project, versions  # noqa: F401 - register verbs
+    from honewheel.cli import ablate, cycle, dataset, feedback, project, quarantine, queue, synthesize, trend, versions  # noqa: F401 - register verbs
 
     app.registered_commands.sort(key=_place)
     try:

@@ -14,10 +14,35 @@ Model = Annotated[str | None, typer.Argument(help="Registered model; the only on
 
 
 @app.command()
-def cycle(context: typer.Context, model: Model = None, as_json: show.Json = False) -> None:
+def due(context: typer.Context, model: Model = None, as_json: show.Json = False) -> None:
+    """Whether a cycle is due, and why or why not. Exit code 0 when it is, 2 when it is not."""
+    found = wheel(context).due(model)
+    if as_json:
+        missing = found.power.missing
+        show.out(as_dict(found) | {"power": as_dict(found.power) | {"missing": missing}})
+    else:
+        typer.echo("due" if found.fire else "not due")
+        for reason in found.reasons:
+            typer.echo(f"  {reason}")
+        if found.next_look is not None:
+            typer.echo(f"next look  {found.next_look:%Y-%m-%d %H:%M} UTC")
+    raise typer.Exit(DONE if found.fire else REFUSED)
+
+
+@app.command()
+def cycle(
+    context: typer.Context,
+    model: Model = None,
+    if_due: Annotated[
+        bool, typer.Option("--if-due", help="Do nothing, and say why, unless one is due.")
+    ] = False,
+    as_json: show.Json = False,
+) -> None:
     """Feedback -> dataset -> fine-tune -> proof -> promotion or refusal. Resumes after a crash."""
     project = wheel(context)
     name = project.config.model(model)[0]
+    if if_due and not _is_due(project, name):
+        raise typer.Exit(DONE)
     show.say(_opening(name, project.status()["models"][name]))
     with show.run_log(project.config.root, "cycle") as log, show.Watcher() as watch:
         decision = project.cycle(name, watch)
@@ -33,6 +58,15 @@ def cycle(context: typer.Context, model: Model = None, as_json: show.Json = Fals
     if as_json:
         show.out({"cycle": newest.id, "decision": as_dict(decision), "report": str(report)})
     raise typer.Exit(DONE if decision.verdict == "promote" else REFUSED)
+
+
+def _is_due(project: Any, name: str) -> bool:
+    """Whether a cycle is due; the reasons are told either way."""
+    found = project.due(name)
+    show.say(f"{name} is {'due' if found.fire else 'not due'}: {'; '.join(found.reasons)}")
+    if found.next_look is not None:
+        show.say(f"next look  {found.next_look:%Y-%m-%d %H:%M} UTC")
+    return bool(found.fire)
 
 
 def _opening(name: str, standing: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,7 +12,7 @@ import typer
 from honewheel.cli import show
 from honewheel.cli.app import FAILED, app, wheel
 from honewheel.errors import InputError
-from honewheel.records import as_dict
+from honewheel.records import Quarantined, as_dict
 
 suite = typer.Typer(help="Frozen suites: held-out prompts that judge and never train.")
 app.add_typer(suite, name="suite", rich_help_panel=None)
@@ -63,25 +64,75 @@ def record(
 @app.command("import")
 def import_(
     context: typer.Context,
-    files: Annotated[list[Path], typer.Argument(help="JSONL files, one feedback row a line.")],
+    files: Annotated[list[Path], typer.Argument(help="JSONL, JSON, CSV or Parquet files.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show how the first rows are read; store nothing.")
+    ] = False,
+    format: Annotated[
+        str | None, typer.Option("--format", help="Format; told by the first rows by default.")
+    ] = None,
+    task: Annotated[str | None, typer.Option(help="Task of rows that name none.")] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--map", help="KEY=COLUMN: the column that holds a key; repeatable."),
+    ] = None,
+    joined: Annotated[
+        Path | None,
+        typer.Option("--with", help="File that completes it: a batch's input, a trace's scores."),
+    ] = None,
+    scale: Annotated[float | None, typer.Option(help="The best score, where it is not 1.")] = None,
     as_json: show.Json = False,
 ) -> None:
     """Import files of feedback; bad rows are set aside with the reason, good rows are kept."""
     project = wheel(context)
+    reading: dict[str, Any] = {
+        "format": format,
+        "task": task,
+        "columns": dict(_column(item) for item in columns or []),
+        "joined": joined,
+        "scale": scale,
+    }
+    if dry_run:
+        _preview(project, files, reading, as_json)
+        return
     results = []
     with show.run_log(project.config.root, "import"), show.Watcher() as watch:
         for file in files:
-            found = project.import_file(file, watch)
+            found = project.import_file(file, watch, **reading)
             results.append(as_dict(found) | {"file": str(file)})
             show.say(f"{file}: {found.stored:,} of {found.rows:,} rows stored")
-            for bad in found.quarantined[:10]:
-                show.say(f"  row {bad.row}: {bad.reason} (quarantined)")
-            if len(found.quarantined) > 10:
-                show.say(f"  ... {len(found.quarantined) - 10:,} more quarantined (--json)")
+            show.say(f"  read as {found.format}: {found.mapping}")
+            _bad_rows(found.quarantined, found.refused, "quarantined")
     if as_json:
         show.out(results)
     if all(not row["stored"] for row in results):
         raise typer.Exit(FAILED)
+
+
+def _preview(project: Any, files: list[Path], reading: dict[str, Any], as_json: bool) -> None:
+    """How files would be read: rows to stdout, the rest to stderr."""
+    results = []
+    for file in files:
+        found = project.import_preview(file, **reading)
+        results.append(as_dict(found) | {"file": str(file)})
+        show.say(f"{file}: {found.good:,} of {found.rows:,} rows good; nothing is stored")
+        show.say(f"  read as {found.format}: {found.mapping}")
+        for reason, count in found.bad.items():
+            show.say(f"  {count:,} bad: {reason}")
+        _bad_rows(found.quarantined, found.rows - found.good, "bad")
+        for row in () if as_json else found.first:
+            typer.echo(json.dumps(row, ensure_ascii=False, default=str))
+    if as_json:
+        show.out(results)
+    if all(not row["good"] for row in results):
+        raise typer.Exit(FAILED)
+
+
+def _bad_rows(bad: Sequence[Quarantined], count: int, what: str) -> None:
+    for one in bad[:10]:
+        show.say(f"  row {one.row}: {one.reason} ({what})")
+    if count > 10:
+        show.say(f"  ... {count - 10:,} more {what} (--json)")
 
 
 @suite.command("import")
@@ -127,6 +178,13 @@ def _text(value: str | None) -> str | None:
         return Path(value[1:]).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{value[1:]} cannot be read: {error}.") from error
+
+
+def _column(item: str) -> tuple[str, str]:
+    key, separator, column = item.partition("=")
+    if not (separator and key and column):
+        raise InputError(f"--map takes KEY=COLUMN, got {json.dumps(item)}.")
+    return key, column
 
 
 def _pair(item: str) -> tuple[str, str]:

@@ -6,12 +6,13 @@ Every function returns what it keeps and what it drops, in an order fixed by the
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from datetime import date
 
 from honewheel.curate.rows import Row
-from honewheel.records import Dropped
+from honewheel.records import Dropped, utc
 
-VERSION = 1
+VERSION = 2
 
 Narrowed = tuple[list[Row], list[Dropped]]
 
@@ -51,24 +52,54 @@ def merge_duplicates(rows: Sequence[Row]) -> Narrowed:
     return kept, dropped
 
 
-def cap_sources(rows: Sequence[Row], share: float) -> Narrowed:
+def cap_sources(
+    rows: Sequence[Row], share: float, together: Mapping[str, str] | None = None
+) -> Narrowed:
     """New training rows of which no source wrote more than `share`; a source keeps its newest.
 
     A single source is never capped. Where the number of sources makes `share` impossible (two
-    sources, 0.3), equal shares are the cap.
+    sources, 0.3), equal shares are the cap. `together` (event -> name) counts rows of several
+    sources as those of one.
     """
+    owner = _owner(together)
     counted = [row for row in rows if row.example.role == "new" and row.example.split == "train"]
-    stock = Counter(row.source for row in counted)
+    stock = Counter(owner(row) for row in counted)
     if len(stock) < 2:
         return list(rows), []
     allowed = _allowed(stock, max(share, 1 / len(stock)))
+    theirs: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in sorted(counted, key=_recency):
+        theirs[owner(row)].append(row)
     over: dict[str, Dropped] = {}
     for source, most in allowed.items():
-        theirs = sorted((row for row in counted if row.source == source), key=_recency)
-        for row in theirs[: len(theirs) - most]:
+        for row in theirs[source][: len(theirs[source]) - most]:
             detail = f"source {source} keeps {most} of {stock[source]} rows, at most {share:.0%}"
             over[row.event] = row.drop("over source cap", detail)
     return [row for row in rows if row.event not in over], [over[name] for name in sorted(over)]
+
+
+def cap_days(rows: Sequence[Row], most: int, together: Mapping[str, str] | None = None) -> Narrowed:
+    """At most `most` new rows of each source and UTC day; of a day the newest go first.
+
+    So a flood cannot push out what its source, or whoever borrowed its name, sent before.
+    `together` as in `cap_sources`.
+    """
+    owner = _owner(together)
+    taken: Counter[tuple[str, date]] = Counter()
+    over: dict[str, Dropped] = {}
+    for row in sorted((row for row in rows if row.example.role == "new"), key=_recency):
+        day = owner(row), utc(row.at).date()
+        taken[day] += 1
+        if taken[day] > most:
+            detail = f"source {day[0]} sent more than {most} rows on {day[1]:%Y-%m-%d}"
+            over[row.event] = row.drop("over day cap", detail)
+    return [row for row in rows if row.event not in over], [over[name] for name in sorted(over)]
+
+
+def _owner(together: Mapping[str, str] | None) -> Callable[[Row], str]:
+    """Who a row is counted for: its source, or the name under which several are one."""
+    names = together or {}
+    return lambda row: names.get(row.event, row.source)
 
 
 def _allowed(stock: Counter[str], share: float) -> dict[str, int]:

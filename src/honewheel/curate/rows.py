@@ -74,6 +74,7 @@ def gather(
     min_value: float,
     used: frozenset[str],
     exclude_sources: Container[str] = (),
+    value: Callable[[Event], float] = reward.value,
 ) -> tuple[list[Row], list[Dropped]]:
     """Every event, by id, as a row or as dropped. Raises InputError on an event given twice.
 
@@ -86,7 +87,7 @@ def gather(
         if event.id == previous:
             raise InputError(f"Event {event.id} was given twice; a dataset takes each event once.")
         previous = event.id
-        offer = _offer(event, heard(event, exclude_sources), checks, min_value, used)
+        offer = _offer(event, heard(event, exclude_sources), checks, min_value, used, value)
         if isinstance(offer, Row):
             rows.append(offer)
         else:
@@ -114,7 +115,12 @@ def without_leaks(rows: Sequence[Row], held_out: Sequence[Item]) -> tuple[list[R
 
 
 def _offer(
-    whole: Event, event: Event, checks: Checker, min_value: float, used: frozenset[str]
+    whole: Event,
+    event: Event,
+    checks: Checker,
+    min_value: float,
+    used: frozenset[str],
+    judge: Callable[[Event], float],
 ) -> Row | Dropped:
     """`event` is `whole` without what excluded sources said."""
 
@@ -142,7 +148,7 @@ def _offer(
     if not check.valid:
         error = next(item for item in check.findings if item.severity == "error")
         return refuse("invalid target", f"{origin}: {error.message}")
-    value = reward.value(event)
+    value = judge(event)
     if value < min_value:
         return refuse("below quality", f"value {value:.2f} is below {min_value:g}")
     return _row(event, place, target, value, corrected, used)

@@ -1,81 +1,295 @@
-"""Files of feedback into the log: good rows are kept, bad ones are set aside with the reason."""
+"""Files of feedback into the log: good rows are kept, bad ones are set aside with the reason.
+
+A file's format is told by the keys of its first rows, or by the caller. Importing the same file
+again changes nothing: rows that bring no id are named by what they say.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from honewheel.errors import InputError, NotFound
-from honewheel.events import ingest
+from honewheel.events import files, formats, ingest
+from honewheel.events.files import Line, Source
+from honewheel.events.formats import Format, Reading, Row
 from honewheel.events.ingest import Entry
 from honewheel.records import Progress, Quarantined
 from honewheel.store import Store
 
 BATCH = 500  # rows a transaction: one fsync for many rows (research: 8,558 rows/s at 100)
+FIRST = 20  # rows a format is told by
+SHOWN = 5  # rows of a preview
 RAW_KEPT = 4_000  # characters of a bad row kept for a look
+TOLD = 1_000  # bad rows (and distinct reasons) in a result; the store keeps them all
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a file is to be read; everything else is told by the file itself.
+
+    `format` None detects it; `task` is for rows that name none; `columns` gives for a key the
+    column (or `outer.inner` path) that holds it; `joined` is a file that completes this one;
+    `scale` the best score where it is not 1.
+    """
+
+    format: str | None = None
+    task: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    joined: Path | None = None
+    scale: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.scale is not None and not 0 < self.scale < float("inf"):
+            raise InputError(f"the scale is {self.scale:g}; the best score is a number above 0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """What became of a file's rows; `stored` counts rows acknowledged, new or already known."""
+    """What became of a file's rows; `stored` counts rows acknowledged, new or already known.
+
+    `refused` rows were quarantined; `quarantined` holds the first TOLD of them.
+    """
 
     rows: int
     stored: int
+    refused: int
     quarantined: tuple[Quarantined, ...]
+    format: str
+    mapping: str  # which of the file's keys became what, for people
 
 
-def import_jsonl(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """How a file would be read: the first good rows as feedback rows, and what is bad and why."""
+
+    rows: int
+    good: int
+    bad: Mapping[str, int]  # how often each reason
+    quarantined: tuple[Quarantined, ...]  # the first of them
+    format: str
+    mapping: str
+    first: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """A file whose format is known."""
+
+    source: Source
+    format: Format
+    reading: Reading
+    columns: Mapping[str, str]
+    unread: tuple[str, ...]  # columns of a table that are no keys
+    kinds: Mapping[str, str]
+    dated: datetime
+    now: datetime
+
+    @property
+    def mapping(self) -> str:
+        renamed = [f"{column} -> {key}" for key, column in self.columns.items()]
+        left = [f"not read: {', '.join(self.unread)}"] if self.unread else []
+        return "; ".join([self.format.mapping, *renamed, *left])
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """One record of the file as rows and as what the log stores."""
+
+    line: Line
+    rows: tuple[Row, ...]
+    entries: tuple[Entry, ...]
+
+
+_Line: TypeAlias = tuple[Line, _Read | str]  # what a line becomes, or the reason why it is bad
+
+
+def import_file(
     store: Store,
     path: Path,
+    options: Options,
     *,
-    tasks: Collection[str],
+    kinds: Mapping[str, str],
     now: datetime,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Imported:
-    """Import a JSONL file; a row without `created_at` is dated by the file.
+    """Import a file; a row without `created_at` is dated by the file. `kinds` are the tasks'.
 
-    Importing the same file again changes nothing. Raises InputError when the file cannot be read.
+    Raises InputError when the file cannot be read, its format is not known, or its rows name no
+    task and the options neither; nothing is stored then.
     """
-    batch: list[tuple[int, str, Entry]] = []
-    bad: list[Quarantined] = []
+    plan = _plan(path, options, kinds, now)
+    told: list[Quarantined] = []
     rows = stored = 0
-    dated = min(_modified(path), now)
+    for batch in _batches(_read(plan)):
+        good = [found for _, found in batch if isinstance(found, _Read)]
+        bad = [
+            _quarantined(path, line, found, now) for line, found in batch if isinstance(found, str)
+        ]
 
-    def refuse(number: int, raw: str, reason: str) -> None:
-        bad.append(
-            Quarantined(origin=path.name, row=number, reason=reason, raw=raw[:RAW_KEPT], at=now)
-        )
+        def refuse(line: Line, reason: str, into: list[Quarantined] = bad) -> None:
+            into.append(_quarantined(path, line, reason, now))
 
-    for number, raw in _lines(path):
+        rows += len(batch)
+        stored += _append(store, good, refuse)
+        store.log.quarantine(bad)
+        told += bad[: TOLD - len(told)]
+        if on_progress:
+            on_progress(Progress(stage="import", step=rows, total=0))
+    return Imported(
+        rows=rows,
+        stored=stored,
+        refused=rows - stored,
+        quarantined=tuple(told),
+        format=plan.format.name,
+        mapping=plan.mapping,
+    )
+
+
+def preview(path: Path, options: Options, *, kinds: Mapping[str, str], now: datetime) -> Preview:
+    """How `import_file` would read the file, without storing anything. Raises InputError."""
+    plan = _plan(path, options, kinds, now)
+    first: list[Row] = []
+    bad: list[Quarantined] = []
+    reasons: Counter[str] = Counter()
+    rows = shown = 0
+    for line, found in _read(plan):
         rows += 1
-        try:
-            found = ingest.parse(raw, now=dated)
-            _known_task(found, tasks)
-        except InputError as error:
-            refuse(number, _printable(raw), str(error))
+        if isinstance(found, str):
+            reasons[found if len(reasons) < TOLD else "another reason"] += 1
+            if len(bad) < FIRST:
+                bad.append(_quarantined(path, line, found, now))
+        elif shown < SHOWN:
+            shown += 1
+            first += found.rows
+    return Preview(
+        rows=rows,
+        good=rows - reasons.total(),
+        bad=dict(reasons.most_common()),
+        quarantined=tuple(bad),
+        format=plan.format.name,
+        mapping=plan.mapping,
+        first=tuple(first),
+    )
+
+
+def _plan(path: Path, options: Options, kinds: Mapping[str, str], now: datetime) -> _Plan:
+    source = files.source(path)
+    dated = min(_modified(path), now)
+    head = islice(source.lines(), FIRST)
+    first = [_mapped(line.record, options.columns) for line in head if line.record is not None]
+    try:
+        found = formats.named(options.format) if options.format else formats.detect(first)
+        _require_task(found, first, options, kinds)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    joined = _joined(options.joined, found) if options.joined else {}
+    keys = {key for record in first for key in record} - set(ingest.Row.model_fields)
+    return _Plan(
+        source=source,
+        format=found,
+        reading=Reading(task=options.task, scale=options.scale, joined=joined),
+        columns=options.columns,
+        unread=tuple(sorted(keys)) if source.table and found.name == "honewheel" else (),
+        kinds=kinds,
+        dated=dated,
+        now=now,
+    )
+
+
+def _require_task(
+    found: Format, first: Sequence[Row], options: Options, kinds: Mapping[str, str]
+) -> None:
+    """Every row needs a task that the project defines; a wrong one is told before anything."""
+    fitting = sorted(name for name, kind in kinds.items() if found.kind in (None, kind))
+    wanted = f" of kind {found.kind}" if found.kind else ""
+    choices = ", ".join(fitting) or f"none: add a [tasks.NAME] section{wanted}"
+    if options.task is not None and options.task not in fitting:
+        known = "is not defined" if options.task not in kinds else f"is not{wanted}"
+        raise InputError(f"task {options.task!r} {known}; defined{wanted}: {choices}")
+    named = any("task" in row or "response" in row for row in first)
+    if options.task is None and first and not named:
+        raise InputError(f"its rows name no task. Add --task NAME; defined{wanted}: {choices}")
+
+
+def _joined(path: Path, found: Format) -> dict[str, list[Row]]:
+    """Records of the file that completes this one, by what they belong to."""
+    if found.join_key is None:
+        raise InputError(f"{found.title} needs no second file; leave --with out.")
+    source = files.source(path)
+    if path.stat().st_size > files.MAX_DOCUMENT:
+        raise InputError(
+            f"{path} is read whole, up to {files.MAX_DOCUMENT >> 20} MiB; split both files."
+        )
+    joined: dict[str, list[Row]] = {}
+    for line in source.lines():
+        for key in found.join_key(line.record) if line.record else ():
+            joined.setdefault(key, []).append(dict(line.record or {}))
+    return joined
+
+
+def _read(plan: _Plan) -> Iterator[_Line]:
+    for line in plan.source.lines():
+        if line.record is None:
+            yield line, line.reason
             continue
-        batch.append((number, raw, found))
-        if len(batch) == BATCH:
-            stored += _append(store, batch, refuse)
-            batch = []
-            if on_progress:
-                on_progress(Progress(stage="import", step=rows, total=0))
-    stored += _append(store, batch, refuse)
-    store.log.quarantine(bad)
-    return Imported(rows=rows, stored=stored, quarantined=tuple(bad))
+        try:
+            yield line, _entries(plan, line)
+        except InputError as error:
+            yield line, str(error)
 
 
-def _append(
-    store: Store,
-    batch: list[tuple[int, str, Entry]],
-    refuse: Callable[[int, str, str], None],
-) -> int:
+def _batches(found: Iterator[_Line]) -> Iterator[list[_Line]]:
+    while batch := list(islice(found, BATCH)):
+        yield batch
+
+
+def _entries(plan: _Plan, line: Line) -> _Read:
+    if plan.source.table and len(line.raw.encode(errors="surrogatepass")) > ingest.MAX_BYTES:
+        raise InputError(f"the row is larger than {ingest.MAX_BYTES:,} bytes")
+    record = _mapped(line.record or {}, plan.columns)
+    if plan.unread:
+        record = {key: value for key, value in record.items() if key not in plan.unread}
+    rows = plan.format.rows(record, plan.reading)
+    entries = tuple(ingest.entry(row, now=plan.now, dated=plan.dated) for row in rows)
+    for one in entries:
+        _fitting_task(one, plan)
+    return _Read(line, tuple(rows), entries)
+
+
+def _mapped(record: Mapping[str, Any], columns: Mapping[str, str]) -> Row:
+    """The record with each mapped column under its key."""
+    found = dict(record)
+    for key, column in columns.items():
+        value: Any = record
+        for part in [column] if column in record else column.split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        found.pop(column, None)
+        if value is not None:
+            found[key] = value
+    return found
+
+
+def _fitting_task(found: Entry, plan: _Plan) -> None:
+    if found.response is None:
+        return
+    task, wanted = found.response.task, plan.format.kind
+    if task not in plan.kinds:
+        raise InputError(f"task {task!r} is not defined; defined: {', '.join(sorted(plan.kinds))}")
+    if wanted and plan.kinds[task] != wanted:
+        raise InputError(f"task {task!r} is of kind {plan.kinds[task]}, not {wanted}")
+
+
+def _append(store: Store, batch: list[_Read], refuse: Callable[[Line, str], None]) -> int:
     """Store a batch in one transaction; when a row is refused, find it by halving."""
     if not batch:
         return 0
-    entries = [found for _, _, found in batch]
+    entries = [found for read in batch for found in read.entries]
     try:
         store.log.append(
             [item.response for item in entries if item.response],
@@ -83,31 +297,35 @@ def _append(
         )
     except InputError as error:
         if len(batch) == 1:
-            number, raw, found = batch[0]
-            if _known(store, raw, found):
-                return 1
-            refuse(number, raw, str(error))
-            return 0
+            again = _as_stored(store, batch[0])
+            if again is None:
+                refuse(batch[0].line, str(error))
+                return 0
+            return _append(store, [again], refuse)
         middle = len(batch) // 2
         return _append(store, batch[:middle], refuse) + _append(store, batch[middle:], refuse)
     return len(batch)
 
 
-def _known(store: Store, raw: str, found: Entry) -> bool:
-    """Whether an undated row is in the log already, dated by a file that was touched since."""
-    try:
-        stored = store.log.event(found.id)
-    except NotFound:
-        return False
-    again = ingest.parse(raw, now=stored.response.created_at)
-    return again.response == stored.response and set(again.feedback) <= set(stored.feedback)
-
-
-def _known_task(found: Entry, tasks: Collection[str]) -> None:
-    if found.response and found.response.task not in tasks:
-        raise InputError(
-            f"task {found.response.task!r} is not defined; defined: {', '.join(sorted(tasks))}"
+def _as_stored(store: Store, read: _Read) -> _Read | None:
+    """The same rows dated as they were first stored, by a file that was touched since."""
+    again = []
+    for row, found in zip(read.rows, read.entries, strict=True):
+        try:
+            stored = store.log.event(found.id)
+        except NotFound:
+            again.append(found)
+            continue
+        told = (found.response or found.feedback[0]).created_at
+        entry = ingest.entry(row, now=told, dated=stored.response.created_at)
+        if entry.response and entry.response != stored.response:
+            return None
+        dates = {item.id: item.created_at for item in stored.feedback}
+        said = tuple(
+            replace(item, created_at=dates.get(item.id, item.created_at)) for item in found.feedback
         )
+        again.append(replace(entry, feedback=said))
+    return None if tuple(again) == read.entries else replace(read, entries=tuple(again))
 
 
 def _modified(path: Path) -> datetime:
@@ -117,16 +335,8 @@ def _modified(path: Path) -> datetime:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Non-empty lines with their number; bytes that are not UTF-8 become lone surrogates."""
-    try:
-        with path.open(encoding="utf-8", errors="surrogateescape") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield number, line.rstrip("\n")
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
-
-
-def _printable(raw: str) -> str:
-    return raw.encode("utf-8", errors="backslashreplace").decode().replace("\x00", "\\x00")
+def _quarantined(path: Path, line: Line, reason: str, now: datetime) -> Quarantined:
+    raw = files.printable(line.raw)[:RAW_KEPT]
+    return Quarantined(
+        origin=path.name, row=line.number, reason=files.printable(reason), raw=raw, at=now
+    )

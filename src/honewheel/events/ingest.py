@@ -1,8 +1,9 @@
 """One row of feedback, from Python or JSONL, into a Response and its Feedback.
 
-A row either brings a response with what was said of it (`task`, `prompt`, `output`, ...), or adds
-feedback to a response that is already in the log (`response`). Rows are hostile: unknown keys,
-NaN, NUL, lone surrogates and oversized texts are refused with the reason.
+A row brings a response with what was said of it (`task`, `prompt`, `output`, ...), adds feedback
+to a response that is already in the log (`response`), or shows what a good output is without any
+model having answered (`demonstration`). Rows are hostile: unknown keys, NaN, NUL, lone surrogates
+and oversized texts are refused with the reason.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, NaiveDatetime, ValidationError
@@ -21,12 +22,15 @@ from honewheel.errors import InputError
 from honewheel.records import Feedback, FeedbackKind, Json, Response, SourceKind, digest, utc
 
 MAX_BYTES = 1 << 20  # of one row; larger ones are quarantined
+SKEW = timedelta(minutes=5)  # how far a sender's clock may be ahead of ours
+DEMONSTRATION: Mapping[str, Json] = {"origin": "demonstration"}  # see `Response.demonstration`
 # How good the output was, in [0, 1], as behaviour tells it; `curate.reward` trusts it little.
 SIGNALS = {"copy": 1.0, "edit": 0.3, "retry": 0.0}
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 
 Text = Annotated[str, Field(min_length=1, max_length=400_000)]
 Unit = Annotated[float, Field(ge=0, le=1)]
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$")]
 
 
 class FindingRow(BaseModel):
@@ -46,6 +50,7 @@ class Row(BaseModel):
     task: str | None = None
     prompt: Text | None = None
     output: Text | None = None
+    demonstration: Text | None = None
     context: dict[str, str] = Field(default_factory=dict)
     version: str | None = None
     decoding: dict[str, str | int | float | bool] = Field(default_factory=dict)
@@ -59,6 +64,7 @@ class Row(BaseModel):
     comment: Text | None = None
     findings: tuple[FindingRow, ...] = ()
     signal: Literal["retry", "copy", "edit"] | None = None
+    preferred_over: Id | tuple[Id, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +84,13 @@ def new_id() -> str:
     return f"evt_{ULID()}"
 
 
-def parse(raw: str, *, now: datetime) -> Entry:
-    """One line of JSONL as an Entry. Raises InputError with the reason."""
+def parse(raw: str, *, now: datetime, dated: datetime | None = None) -> Entry:
+    """One line of JSONL as an Entry; see `entry`. Raises InputError with the reason."""
+    return entry(decode(raw), now=now, dated=dated)
+
+
+def decode(raw: str) -> dict[str, Any]:
+    """The JSON object of one line. Raises InputError: too large, no JSON, no object."""
     if len(raw.encode(errors="surrogatepass")) > MAX_BYTES:
         raise InputError(f"the row is larger than {MAX_BYTES:,} bytes")
     try:
@@ -90,11 +101,20 @@ def parse(raw: str, *, now: datetime) -> Entry:
         raise InputError(f"not valid JSON: {error}") from error
     if not isinstance(data, dict):
         raise InputError(f"a row is a JSON object, this is a {type(data).__name__}")
-    return entry(data, now=now)
+    return data
 
 
-def entry(data: Mapping[str, Any], *, now: datetime, fresh_id: bool = False) -> Entry:
-    """A mapping as an Entry; `now` dates what carries no `created_at` or one from the future.
+def entry(
+    data: Mapping[str, Any],
+    *,
+    now: datetime,
+    dated: datetime | None = None,
+    fresh_id: bool = False,
+) -> Entry:
+    """A mapping as an Entry; `dated` (else `now`) is the time of a row without `created_at`.
+
+    A `created_at` more than SKEW after `now` is refused: a row from the future would outweigh
+    every honest one for as long as it stays there.
 
     Without an `id` the event id is the hash of the row's content, so the same row sent twice is
     one event; with `fresh_id` it is a new ULID instead. Raises InputError.
@@ -102,30 +122,55 @@ def entry(data: Mapping[str, Any], *, now: datetime, fresh_id: bool = False) -> 
     row = _validated(data)
     _refuse_bad_text(data)
     try:
-        at = now if row.created_at is None else min(utc(row.created_at), now)
+        at = (dated or now) if row.created_at is None else utc(row.created_at)
     except OverflowError as error:
         raise InputError("created_at is out of range") from error
+    if row.created_at is not None and at > utc(now) + SKEW:
+        raise InputError(
+            f"created_at {at:%Y-%m-%dT%H:%M:%SZ} is in the future: it is {utc(now):%Y-%m-%dT%H:%MZ}"
+            f" here, and at most {SKEW.seconds // 60} minutes of clock skew are allowed"
+        )
     if row.response is not None:
         return _addition(row, at)
-    for key in ("task", "prompt", "output"):
-        if getattr(row, key) is None:
+    output = row.output if row.demonstration is None else _demonstrated(row)
+    for key, value in (("task", row.task), ("prompt", row.prompt), ("output", output)):
+        if value is None:
             raise InputError(f"{key} is missing")
-    identity = new_id() if fresh_id else _content_id(data)
+    identity = new_id() if fresh_id else content_id(data)
     response = Response(
         id=_checked_id(row.id) if row.id is not None else identity,
         task=str(row.task),
         prompt=str(row.prompt),
-        output=str(row.output),
+        output=str(output),
         created_at=at,
         context=row.context,
         version=row.version,
-        decoding=row.decoding,
+        decoding={**row.decoding, **(DEMONSTRATION if row.demonstration else {})},
     )
     return Entry(response, _feedback(row, response.id, at))
 
 
+def _demonstrated(row: Row) -> str:
+    for key in ("output", "correction", "version"):
+        if getattr(row, key):
+            raise InputError(
+                f"a row with `demonstration` shows what is right and no model's answer; it cannot "
+                f"also bring {key}"
+            )
+    return str(row.demonstration)
+
+
 def _addition(row: Row, at: datetime) -> Entry:
-    for key in ("id", "task", "prompt", "output", "version", "context", "decoding"):
+    for key in (
+        "id",
+        "task",
+        "prompt",
+        "output",
+        "demonstration",
+        "version",
+        "context",
+        "decoding",
+    ):
         if getattr(row, key):
             raise InputError(
                 f"a row with `response` adds feedback to an earlier response; it cannot also "
@@ -143,12 +188,18 @@ def _feedback(row: Row, response_id: str, at: datetime) -> tuple[Feedback, ...]:
         said.append(("rating", row.score, None))
     if row.thumb is not None:
         said.append(("thumb", float(row.thumb in (1, "up")), None))
-    if row.correction is not None:
-        said.append(("correction", None, row.correction))
+    written = row.correction if row.demonstration is None else row.demonstration
+    if written is not None:
+        said.append(("correction", None, written))
     if row.signal is not None:
         said.append(("signal", SIGNALS[row.signal], row.signal))
     if row.comment is not None:
         said.append(("comment", None, row.comment))
+    beaten = row.preferred_over
+    for rival in (beaten,) if isinstance(beaten, str) else beaten:
+        if rival == response_id:
+            raise InputError("preferred_over names the response itself")
+        said.append(("preferred", None, rival))
     found = [_one(row, response_id, at, *item) for item in said]
     kind: SourceKind = "validator" if row.source_kind == "person" else row.source_kind
     for item in row.findings:
@@ -190,7 +241,12 @@ def _validated(data: Mapping[str, Any]) -> Row:
         raise InputError(f"{where} {message}" if message else f"{where}: {first['msg']}") from error
 
 
-def _content_id(data: Mapping[str, Any]) -> str:
+def content_id(data: Mapping[str, Any]) -> str:
+    """The event id of a row that brings none: `evt_` and the hash of what it says.
+
+    Raises InputError for a text that no database stores.
+    """
+    _refuse_bad_text(data)
     plain: Json = json.loads(json.dumps(data, default=str, sort_keys=True))
     return f"evt_{digest(plain)[:26]}"
 

@@ -9,14 +9,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
-from typing import Any
 
 from honewheel import gate, plugins
 from honewheel.config import Config, from_frozen
-from honewheel.curate import build
 from honewheel.errors import (
     ConfigError,
     HonewheelError,
@@ -28,9 +25,10 @@ from honewheel.errors import (
     TrainingStopped,
 )
 from honewheel.evaluate.measure import measure
-from honewheel.loop import intake, proof
+from honewheel.loop import material, proof
 from honewheel.loop.journal import Journal
 from honewheel.loop.registry import CHAMPION, ensure_champion
+from honewheel.loop.turn import Listener, Turn
 from honewheel.records import (
     AliasMove,
     Cycle,
@@ -51,30 +49,6 @@ from honewheel.train import history
 from honewheel.train import run as train
 
 _RESUMABLE = (StoreBusy, StoreFull, TrainingStopped)  # run again, and the cycle goes on
-Listener = Callable[[Progress], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
-    """What every step of one cycle needs. `config` is the one the cycle started with."""
-
-    store: Store
-    config: Config
-    cycle: Cycle
-    journal: Journal
-    clock: Callable[[], datetime]
-    listen: Listener
-
-    @property
-    def model(self) -> str:
-        return self.cycle.model
-
-    @property
-    def run_dir(self) -> Path:
-        return self.config.state / "runs" / self.cycle.id
-
-    def say(self, stage: str, message: str = "", *, done: bool = False) -> None:
-        self.listen(Progress(stage=stage, step=int(done), total=1, message=message))
 
 
 def run(
@@ -165,7 +139,7 @@ def _measured(store: Store, cycle: Cycle) -> list[str]:
 
 def _turn(turn: Turn) -> Decision:
     champion = _champion(turn)
-    built = _build(turn)
+    built = material.seal(turn, champion)
     dataset = turn.store.datasets.load(built["dataset"])
     challenger = _train(turn, dataset, champion)
     names = [name for name, _ in built["suites"]]
@@ -189,68 +163,6 @@ def _champion(turn: Turn) -> Version:
     return turn.store.versions.get(turn.model, found["version"])
 
 
-# --- 1. build -----------------------------------------------------------------------------------
-
-
-def _build(turn: Turn) -> dict[str, Any]:
-    """Intake what is new, then seal the dataset of everything known at `as_of`."""
-    settings = turn.config.model(turn.model)[1]
-    inputs: Json = [turn.cycle.as_of_seq, turn.cycle.as_of.isoformat(), build.VERSION]
-
-    def work() -> Json:
-        intake.run(turn.store, turn.config, listen=turn.listen)
-        suites = proof.frozen(turn.store, turn.config, turn.model)
-        held_out = [item for suite in suites for item in suite.items]
-        held_out += proof.held_back(turn.store, turn.config, turn.model, turn.cycle.as_of_seq)
-        events = list(turn.store.log.events(settings.tasks, turn.cycle.as_of_seq))
-        dataset = build.build(
-            events,
-            as_of=turn.cycle.as_of,
-            settings=_build_settings(turn.config),
-            held_out=held_out,
-            used=frozenset(),  # training starts from the bare base: it has to be shown everything
-            checks=intake.checker(turn.config),
-        )
-        turn.store.datasets.seal(dataset, turn.cycle.id, turn.cycle.as_of_seq)
-        summary = _build_summary(dataset, len(events))
-        # What judges is fixed before training: a suite that comes later may hold training rows.
-        return summary | {"suites": [[suite.name, suite.hash] for suite in suites]}
-
-    turn.say("build")
-    found = dict(turn.journal.step("build", inputs, work))
-    turn.say("build", _build_message(found), done=True)
-    return found
-
-
-def _build_settings(config: Config) -> build.Settings:
-    return build.Settings(**config.settings.curate.model_dump())
-
-
-def _build_summary(dataset: Dataset, events: int) -> dict[str, Json]:
-    dropped: dict[str, int] = {}
-    for item in dataset.dropped:
-        dropped[item.reason] = dropped.get(item.reason, 0) + 1
-    return {
-        "dataset": dataset.hash,
-        "events": events,
-        "new": sum(row.role == "new" for row in dataset.train),
-        "replay": sum(row.role == "replay" for row in dataset.train),
-        "val": len(dataset.val),
-        "simulated": sum(row.simulated for row in dataset.train),
-        "tasks": list(dataset.tasks),
-        "dropped": dropped,
-    }
-
-
-def _build_message(found: dict[str, Any]) -> str:
-    dropped = ", ".join(f"{count:,} {reason}" for reason, count in sorted(found["dropped"].items()))
-    text = (
-        f"{found['events']:,} events -> {found['new']:,} new examples, "
-        f"{found['replay']:,} replayed, {found['val']:,} to val"
-    )
-    return f"{text}; not used: {dropped}" if dropped else text
-
-
 # --- 2. train -----------------------------------------------------------------------------------
 
 
@@ -263,7 +175,7 @@ def _train(turn: Turn, dataset: Dataset, champion: Version) -> Version:
         base=settings.base,
         base_hash=family.resolve(settings.base)[1],
         method=turn.config.method(turn.model),
-        settings=turn.config.hyperparameters(turn.model),
+        settings=material.training_settings(turn.config, turn.model),
         seed=turn.config.settings.curate.seed,
     )
 
@@ -379,6 +291,8 @@ def _gate(
         policy=policy,
         resamples=turn.config.settings.evaluate.resamples,
     )
+    tokens = _answer_lengths(turn, suites, champion, challenger)
+    evidence = replace(evidence, tokens=tokens)
     decision = gate.decide(evidence, policy, challenger=challenger.name, champion=champion.name)
 
     def work() -> Json:
@@ -401,6 +315,19 @@ def _trained(dataset: Dataset, enough: int) -> tuple[str, ...]:
     return tuple(task for task in dataset.tasks if count[task] >= enough) or dataset.tasks
 
 
+def _answer_lengths(
+    turn: Turn, suites: Sequence[Suite], champion: Version, challenger: Version
+) -> tuple[float, float] | None:
+    """Mean tokens of both versions' answers to everything asked; None where one has none."""
+    decoding = Decoding(max_new_tokens=turn.config.settings.evaluate.max_new_tokens)
+    prompts = [proof.prompt_key(i.prompt, i.context) for suite in suites for i in suite.items]
+    old, new = (
+        proof.mean_tokens(turn.store, version, decoding, prompts)
+        for version in (champion, challenger)
+    )
+    return None if old is None or new is None else (old, new)
+
+
 def _policy(config: Config, model: str) -> gate.Policy:
     """The gate's settings of a model: points become shares, tasks bring their floors."""
     settings = config.model(model)[1]
@@ -416,6 +343,7 @@ def _policy(config: Config, model: str) -> gate.Policy:
         margin=settings.gate.margin / 100,
         validity_margin=settings.gate.validity_margin / 100,
         min_items=settings.gate.min_items,
+        max_latency_ratio=settings.gate.max_latency_ratio,
         floors=floors,
     )
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from honewheel import plugins
 from honewheel.config import Config
-from honewheel.curate import dedup, split
-from honewheel.curate.dedup import Candidate
+from honewheel.curate import dedup, split, synthetic
+from honewheel.curate.dedup import Candidate, Link
 from honewheel.curate.rows import Checker
 from honewheel.records import Check, Finding, Placement, Progress, Response
 from honewheel.store import Store
@@ -51,6 +51,14 @@ def run(store: Store, config: Config, listen: Callable[[Progress], None]) -> int
     return done
 
 
+def _place(response: Response, link: Link) -> synthetic.Place:
+    """The split of a response, recorded for ever; what is made up only ever trains."""
+    if synthetic.is_synthetic(response):
+        return synthetic.place(link)
+    given = link.split or split.assign(link.group, response.task)
+    return synthetic.Place(given, link.quarantined)
+
+
 @dataclass
 class _Batch:
     """Responses being placed together; they see each other before the store does."""
@@ -70,17 +78,18 @@ class _Batch:
         keys = dedup.bands(signed)
         near = self._candidates(response.task, key, keys)
         link = dedup.link(response.id, key, signed, near)
+        place = _place(response, link)
         placement = Placement(
             response_id=response.id,
             task=response.task,
             group=link.group,
-            split=link.split or split.assign(link.group, response.task),
+            split=place.split,
             exact=key,
             judge=self.judges.get(response.task, "none"),
             check=self.check(response.task, response.output, response.context),
             twin=link.twin,
             similarity=link.similarity,
-            quarantined=link.quarantined,
+            quarantined=place.quarantined,
         )
         self.placements.append(placement)
         self.bands[response.id] = keys

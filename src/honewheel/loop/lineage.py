@@ -6,8 +6,18 @@ from typing import Any
 
 from honewheel.config import Config
 from honewheel.loop.registry import CHAMPION, find
-from honewheel.records import Event, Version, as_dict
+from honewheel.records import Dataset, Event, Pair, Rated, Version, as_dict
 from honewheel.store import Store
+
+# What a row of a dataset is to a cycle, by (role, split); an example of train is trained on.
+_PART = {
+    ("new", "val"): "validated on",
+    ("replay", "val"): "validated on",
+    ("pair", "train"): "in a preference pair",
+    ("pair", "val"): "in a preference pair for validation",
+    ("rated", "train"): "a rated output",
+    ("rated", "val"): "a rated output for validation",
+}
 
 
 def trace(store: Store, config: Config, name: str) -> dict[str, Any]:
@@ -68,6 +78,7 @@ def _trace_version(store: Store, version: Version) -> dict[str, Any]:
             for row in (*dataset.train, *dataset.val)
             for event in row.events
         ]
+        events += _preferences(store, dataset)
     return {
         "version": version.name,
         "base": version.base,
@@ -80,6 +91,28 @@ def _trace_version(store: Store, version: Version) -> dict[str, Any]:
         "champion": _champion(store, version),
         "events": events,
     }
+
+
+def _preferences(store: Store, dataset: Dataset) -> list[dict[str, Any]]:
+    """The events behind a dataset's pairs and rated rows."""
+    rows: list[tuple[str, Pair | Rated]] = [("pair", row) for row in dataset.pairs]
+    rows += [("rated", row) for row in dataset.rated]
+    names = sorted({event for _, row in rows for event in row.events})
+    known = store.log.events(None, store.log.last_seq(), names)
+    simulated = {event.id: event.simulated for event in known}
+    return [
+        {
+            "event": event,
+            "example": row.id,
+            "task": row.task,
+            "role": role,
+            "split": row.split,
+            "weight": row.weight,
+            "simulated": simulated.get(event, False),
+        }
+        for role, row in rows
+        for event in row.events
+    ]
 
 
 def _champion(store: Store, version: Version) -> bool:
@@ -123,10 +156,9 @@ def _explain_for(store: Store, event: Event, model: str) -> dict[str, Any]:
         dataset = str(built[1]["dataset"])
         for use in store.datasets.uses(event.id):
             if use.dataset == dataset:
-                kind = "validated on" if use.split == "val" else "trained on"
                 return {
                     "model": model,
-                    "answer": f"{kind} in {cycle.id}",
+                    "answer": f"{_PART.get((use.role, use.split), 'trained on')} in {cycle.id}",
                     "dataset": dataset,
                     "role": use.role,
                     "weight": use.weight,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from honewheel import plugins
@@ -53,7 +53,7 @@ def _panel(
     store: Store, config: Config, task: str, as_of_seq: int, size: int | None
 ) -> tuple[Item, ...]:
     return panel.panel(
-        store.log.events([task], as_of_seq),
+        store.log.events([task], as_of_seq, split="test"),
         check=intake.checker(config),
         size=size,
         min_value=config.settings.curate.min_value,
@@ -114,9 +114,8 @@ def predict(
 
     The cache is keyed by what decides the answer: base, files, decoding, prompt and context.
     """
-    key = digest([version.base_hash, version.files])
-    how = digest(as_dict(decoding))
-    asked = {item.id: digest([item.prompt, dict(item.context)]) for item in items}
+    key, how = answer_keys(version, decoding)
+    asked = {item.id: prompt_key(item.prompt, item.context) for item in items}
     known = store.versions.predictions(key, how, sorted(set(asked.values())))
     missing = list({asked[item.id]: item for item in items if asked[item.id] not in known}.values())
     if missing:
@@ -132,6 +131,24 @@ def predict(
                     known |= fresh
                     fresh = {}
     return [_prediction(item.id, known[asked[item.id]]) for item in items]
+
+
+def answer_keys(version: Version, decoding: Decoding) -> tuple[str, str]:
+    """What decides a version's answer to a prompt: its weights, and how it is asked."""
+    return digest([version.base_hash, version.files]), digest(as_dict(decoding))
+
+
+def prompt_key(prompt: str, context: Mapping[str, str]) -> str:
+    """What is asked: two items with the same key share one answer."""
+    return digest([prompt, dict(context)])
+
+
+def mean_tokens(
+    store: Store, version: Version, decoding: Decoding, prompts: Sequence[str]
+) -> float | None:
+    """Mean length in tokens of the remembered answers to the prompts with these keys, if any."""
+    found = store.versions.predictions(*answer_keys(version, decoding), sorted(set(prompts)))
+    return sum(tokens for _, tokens, _ in found.values()) / len(found) if found else None
 
 
 def _progress(version: Version, step: int, total: int) -> Progress:

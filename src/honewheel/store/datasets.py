@@ -1,33 +1,47 @@
-"""Sealed datasets: Parquet in the file store, lineage in tables, identity by their rows."""
+"""Sealed datasets: Parquet in the file store, lineage in tables, identity by their rows.
+
+A dataset's folder holds `dataset.parquet`, and `pairs.parquet` and `rated.parquet` where it has
+such rows. Their events stand in the lineage too, after the examples, with the role "pair" or
+"rated": what shaped a preference is traced like what shaped a target.
+"""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from sqlalchemy import Connection, func, insert, select
 
 from honewheel.atomic import space_errors
 from honewheel.errors import Damaged, InputError, NotFound
-from honewheel.records import Dataset, Dropped, Example, Role, Split, as_dict, digest
+from honewheel.records import Dataset, Dropped, Role, Split, as_dict, dataset_hash
 from honewheel.store import tables
 from honewheel.store.db import Database, chunks
 from honewheel.store.files import Files
-from honewheel.store.rows import read_rows, write_rows
+from honewheel.store.rows import (
+    read_pairs,
+    read_rated,
+    read_rows,
+    write_pairs,
+    write_rated,
+    write_rows,
+)
 
-_FILE = "dataset.parquet"
+UseRole: TypeAlias = Role | Literal["pair", "rated"]
+
+_FILE, _PAIRS, _RATED = "dataset.parquet", "pairs.parquet", "rated.parquet"
 _dataset, _lineage, _dropped = tables.dataset, tables.lineage, tables.dropped
 
 
 class Use(NamedTuple):
-    """One example that an event went into; `split` is the side of the dataset it is on."""
+    """One row that an event went into; `split` is the side of the dataset it is on."""
 
     dataset: str
-    example: str
-    role: Role
+    example: str  # or the id of the pair or rated row
+    role: UseRole
     weight: float
     split: Split
 
@@ -57,49 +71,65 @@ class Datasets:
         """Keep a dataset for good: same rows, same bytes, same hash. Sealing again is a no-op.
 
         Raises:
-            InputError: its hash is not that of its rows (train, then val) as they are stored.
+            InputError: its hash is not that of its rows as they are stored.
         """
-        rows = write_rows(dataset.train, dataset.val)
-        if (found := rows_hash(*read_rows(rows))) != dataset.hash:
+        written = _written(dataset)
+        if (found := _read(written)).hash != dataset.hash:
             raise InputError(
-                f"Dataset {dataset.hash} cannot be sealed: its rows, as stored, hash to {found}. "
-                "The hash is digest([as_dict(row) for row in train + val]), with float weights."
+                f"Dataset {dataset.hash} cannot be sealed: its rows, as stored, hash to "
+                f"{found.hash}. "
+                "The hash is records.dataset_hash(train, val, pairs, rated), with float weights."
             )
         if self._find(dataset.hash) is not None:
             return
         with tempfile.TemporaryDirectory(prefix="honewheel-") as folder:
             with space_errors(Path(folder)):
-                (Path(folder) / _FILE).write_bytes(rows)
+                for name, data in written.items():
+                    (Path(folder) / name).write_bytes(data)
             files = self._files.put(Path(folder))
         with self._db.write("datasets") as connection:
             if connection.execute(_of(dataset.hash)).first() is None:
                 _insert(connection, dataset, cycle, as_of_seq, files)
 
-    def load(self, dataset_hash: str) -> Dataset:
+    def load(self, wanted: str) -> Dataset:
         """A sealed dataset, after checking its file's bytes and its rows' hash.
 
         Raises:
             NotFound: no dataset of this hash was sealed.
             Damaged: its file is missing or altered; the message names the dataset's hash.
         """
-        summary = self._summary(dataset_hash)
+        summary = self._summary(wanted)
         try:
-            data = (self._files.verify(summary.files) / _FILE).read_bytes()
-        except (Damaged, NotFound, FileNotFoundError) as error:
+            folder = self._files.verify(summary.files)
+            found = _read({path.name: path.read_bytes() for path in folder.glob("*.parquet")})
+        except (Damaged, NotFound, KeyError) as error:
             raise Damaged(
-                f"Dataset {dataset_hash} is damaged: {error}. It cannot be used; "
+                f"Dataset {wanted} is damaged: {error}. It cannot be used; "
                 "run the cycle again to rebuild it from the log."
             ) from error
-        train, val = read_rows(data)
-        if (found := rows_hash(train, val)) != dataset_hash:
-            raise Damaged(f"Dataset {dataset_hash} is damaged: its rows hash to {found}.")
-        dropped = tuple(self.dropped(dataset_hash))
-        return Dataset(hash=dataset_hash, train=train, val=val, dropped=dropped)
+        if found.hash != wanted:
+            raise Damaged(f"Dataset {wanted} is damaged: its rows hash to {found.hash}.")
+        return replace(found, dropped=tuple(self.dropped(wanted)))
 
-    def dropped(self, dataset_hash: str) -> Sequence[Dropped]:
+    def preferences(self, summary: DatasetSummary) -> tuple[int, int] | None:
+        """How many pairs and rated rows a dataset has; None when its files were removed.
+
+        Reads the end of two small files, and verifies nothing: `load` does.
+        """
+        import pyarrow.parquet as pq
+
+        try:
+            folder = self._files.path(summary.files)
+        except NotFound:
+            return None
+        paths = (folder / _PAIRS, folder / _RATED)
+        pairs, rated = (pq.read_metadata(one).num_rows if one.exists() else 0 for one in paths)
+        return pairs, rated
+
+    def dropped(self, wanted: str) -> Sequence[Dropped]:
         """Why events are not in a dataset, in the order given. Raises NotFound."""
-        self._summary(dataset_hash)
-        query = select(_dropped).where(_dropped.c.dataset == dataset_hash)
+        self._summary(wanted)
+        query = select(_dropped).where(_dropped.c.dataset == wanted)
         with self._db.read() as connection:
             return [
                 Dropped(event=row.event, reason=row.reason, detail=row.detail)
@@ -107,7 +137,9 @@ class Datasets:
             ]
 
     def uses(self, event_id: str) -> Sequence[Use]:
-        """Every example of every dataset that an event went into, oldest dataset first."""
+        """Every row of every dataset that an event went into: oldest dataset first, and in each
+        the examples before the pairs before the rated rows.
+        """
         query = (
             select(*(_lineage.c[name] for name in Use._fields))
             .join(_dataset, _dataset.c.hash == _lineage.c.dataset)
@@ -132,25 +164,41 @@ class Datasets:
             rows = connection.execute(select(_dataset).order_by(_dataset.c.number)).all()
         return [_summary(row) for row in rows]
 
-    def _find(self, dataset_hash: str) -> DatasetSummary | None:
+    def _find(self, wanted: str) -> DatasetSummary | None:
         with self._db.read() as connection:
-            row = connection.execute(_of(dataset_hash)).first()
+            row = connection.execute(_of(wanted)).first()
         return None if row is None else _summary(row)
 
-    def _summary(self, dataset_hash: str) -> DatasetSummary:
-        found = self._find(dataset_hash)
+    def _summary(self, wanted: str) -> DatasetSummary:
+        found = self._find(wanted)
         if found is None:
-            raise NotFound(f"No dataset {dataset_hash} is sealed here.")
+            raise NotFound(f"No dataset {wanted} is sealed here.")
         return found
 
 
-def rows_hash(train: Sequence[Example], val: Sequence[Example]) -> str:
-    """The identity of a dataset: the digest of its canonical rows, train before val."""
-    return digest([as_dict(row) for row in [*train, *val]])
+def _written(dataset: Dataset) -> dict[str, bytes]:
+    """File name -> bytes; a kind of row that the dataset lacks has no file."""
+    found = {_FILE: write_rows(dataset.train, dataset.val)}
+    if dataset.pairs:
+        found[_PAIRS] = write_pairs(dataset.pairs)
+    if dataset.rated:
+        found[_RATED] = write_rated(dataset.rated)
+    return found
 
 
-def _of(dataset_hash: str) -> Any:
-    return select(_dataset).where(_dataset.c.hash == dataset_hash)
+def _read(files: Mapping[str, bytes]) -> Dataset:
+    """The dataset in these files, under the hash of what they hold. Raises KeyError without
+    the file of its examples.
+    """
+    train, val = read_rows(files[_FILE])
+    pairs = read_pairs(files[_PAIRS]) if _PAIRS in files else ()
+    rated = read_rated(files[_RATED]) if _RATED in files else ()
+    found = dataset_hash(train, val, pairs, rated)
+    return Dataset(hash=found, train=train, val=val, pairs=pairs, rated=rated)
+
+
+def _of(wanted: str) -> Any:
+    return select(_dataset).where(_dataset.c.hash == wanted)
 
 
 def _summary(row: Any) -> DatasetSummary:
@@ -184,17 +232,9 @@ def _insert(
         )
     )
     lineage = [
-        {
-            "dataset": dataset.hash,
-            "position": position,
-            "event": event,
-            "example": row.id,
-            "role": row.role,
-            "weight": row.weight,
-            "split": "train" if position < len(dataset.train) else "val",
-        }
-        for position, row in enumerate([*dataset.train, *dataset.val])
-        for event in dict.fromkeys(row.events)
+        {"dataset": dataset.hash, "position": position, "event": event} | place
+        for position, (place, events) in enumerate(_places(dataset))
+        for event in dict.fromkeys(events)
     ]
     if lineage:
         connection.execute(insert(_lineage), lineage)
@@ -204,3 +244,15 @@ def _insert(
     ]
     if dropped:
         connection.execute(insert(_dropped), dropped)
+
+
+def _places(dataset: Dataset) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:
+    """What the lineage says of each row, in order, and the events the row was made of."""
+    for part, examples in (("train", dataset.train), ("val", dataset.val)):
+        for row in examples:
+            place = {"example": row.id, "role": row.role, "weight": row.weight, "split": part}
+            yield place, row.events
+    for role, others in (("pair", dataset.pairs), ("rated", dataset.rated)):
+        for other in others:
+            place = {"example": other.id, "role": role, "weight": other.weight}
+            yield place | {"split": other.split}, other.events

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, select
 
-from honewheel.records import Check, Event, Feedback, Finding, Placement, Response
+from honewheel.records import Check, Event, Feedback, Finding, Placement, Response, Split
 from honewheel.store.db import CHUNK, Database, chunks
 from honewheel.store.tables import feedback, placement, response
 
@@ -17,12 +17,19 @@ PLACEMENT = [column for column in placement.c if column.name != "signature"]
 
 
 def stream(
-    db: Database, task: Sequence[str] | None, up_to: int, ids: Sequence[str] | None
+    db: Database,
+    task: Sequence[str] | None,
+    up_to: int,
+    ids: Sequence[str] | None,
+    split: Split | None,
 ) -> Iterator[Event]:
     """Events in order; see `Log.events`. Every page is a reading transaction of its own."""
     query = select(response).where(response.c.seq <= up_to).order_by(response.c.seq)
     if task is not None:
         query = query.where(response.c.task.in_(task))
+    if split is not None:
+        placed = placement.c.seq == response.c.seq
+        query = query.join(placement, placed).where(placement.c.split == split)
     if ids is None:
         yield from _by_cursor(db, query, up_to)
     else:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Row, Table, insert, select, update
 
 from honewheel.errors import InputError, NotFound
-from honewheel.records import Event, Feedback, Quarantined, Response, as_dict, utc
+from honewheel.records import Event, Feedback, Quarantined, Response, Split, as_dict, utc
 from honewheel.store import events, tables
 from honewheel.store.columns import json_text
 from honewheel.store.db import Database, chunks
@@ -95,14 +95,19 @@ class Log:
         return found[0]
 
     def events(
-        self, task: Sequence[str] | None, up_to: int, ids: Sequence[str] | None = None
+        self,
+        task: Sequence[str] | None,
+        up_to: int,
+        ids: Sequence[str] | None = None,
+        split: Split | None = None,
     ) -> Iterator[Event]:
         """Events with a sequence number <= `up_to`, in order, with the feedback known by then.
 
-        `task` None means all; `ids` are response ids, unknown ones are left out. Pages of CHUNK
-        are read in transactions of their own, so that a slow reader holds nothing up.
+        `task` None means all; `ids` are response ids, unknown ones are left out; `split` keeps
+        those that intake placed there. Pages of CHUNK are read in transactions of their own, so
+        that a slow reader holds nothing up.
         """
-        return events.stream(self._db, task, up_to, ids)
+        return events.stream(self._db, task, up_to, ids, split)
 
     def unplaced(self, limit: int) -> list[Response]:
         """The first `limit` responses that intake has not placed yet, in order."""

@@ -3,64 +3,104 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from honewheel.records import Example
+from honewheel.records import Example, Pair, Rated
 from honewheel.store.columns import json_text
+
+_EXAMPLE = {
+    **dict.fromkeys(("part", "id", "task", "prompt", "target", "group", "split"), "text"),
+    "context": "json",
+    "value": "number",
+    "weight": "number",
+    "role": "text",
+    "events": "texts",
+    "simulated": "flag",
+    "difficulty": "number",
+    "since": "number",
+    "variant": "text",
+}
+_PAIR = {
+    **dict.fromkeys(("id", "task", "prompt", "chosen", "rejected", "group", "split"), "text"),
+    "origin": "text",
+    "context": "json",
+    "weight": "number",
+    "events": "texts",
+}
+_RATED = {
+    **dict.fromkeys(("id", "task", "prompt", "output"), "text"),
+    "desirable": "flag",
+    **dict.fromkeys(("group", "split"), "text"),
+    "context": "json",
+    "weight": "number",
+    "events": "texts",
+}
 
 
 def write_rows(train: Sequence[Example], val: Sequence[Example]) -> bytes:
     """A Parquet file of all fields of the examples, in order, with the part each belongs to."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    rows = [_row("train", row) for row in train] + [_row("val", row) for row in val]
-    table = pa.Table.from_pylist(rows, schema=_schema())
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", row_group_size=10_000)
-    return bytes(sink.getvalue().to_pybytes())
+    rows = [asdict(row) | {"part": "train"} for row in train]
+    rows += [asdict(row) | {"part": "val"} for row in val]
+    return _write(rows, _EXAMPLE)
 
 
 def read_rows(data: bytes) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
     """(train, val) of a file written by `write_rows`."""
+    parts: dict[str, list[Example]] = {"train": [], "val": []}
+    for row in _read(data):
+        parts[row.pop("part")].append(Example(**row))
+    return tuple(parts["train"]), tuple(parts["val"])
+
+
+def write_pairs(pairs: Sequence[Pair]) -> bytes:
+    """A Parquet file of all fields of the pairs, in order."""
+    return _write([asdict(row) for row in pairs], _PAIR)
+
+
+def read_pairs(data: bytes) -> tuple[Pair, ...]:
+    """The pairs of a file written by `write_pairs`."""
+    return tuple(Pair(**row) for row in _read(data))
+
+
+def write_rated(rated: Sequence[Rated]) -> bytes:
+    """A Parquet file of all fields of the rated rows, in order."""
+    return _write([asdict(row) for row in rated], _RATED)
+
+
+def read_rated(data: bytes) -> tuple[Rated, ...]:
+    """The rows of a file written by `write_rated`."""
+    return tuple(Rated(**row) for row in _read(data))
+
+
+def _write(rows: Sequence[dict[str, Any]], columns: Mapping[str, str]) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = pq.ParquetFile(pa.BufferReader(data)).read().to_pylist()
-    train = tuple(_example(row) for row in rows if row["part"] == "train")
-    val = tuple(_example(row) for row in rows if row["part"] == "val")
-    return train, val
-
-
-def _schema() -> Any:
-    import pyarrow as pa
-
-    words = ("part", "id", "task", "prompt", "target", "group", "split", "context")
-    return pa.schema(
-        [
-            *(pa.field(name, pa.string(), nullable=False) for name in words),
-            pa.field("value", pa.float64(), nullable=False),
-            pa.field("weight", pa.float64(), nullable=False),
-            pa.field("role", pa.string(), nullable=False),
-            pa.field("events", pa.list_(pa.string()), nullable=False),
-            pa.field("simulated", pa.bool_(), nullable=False),
-        ]
-    )
-
-
-def _row(part: str, example: Example) -> dict[str, Any]:
-    fields = asdict(example)
-    return fields | {
-        "part": part,
-        "context": json_text(fields["context"]),
-        "events": list(example.events),
+    kinds = {
+        "text": pa.string(),
+        "json": pa.string(),
+        "number": pa.float64(),
+        "flag": pa.bool_(),
+        "texts": pa.list_(pa.string()),
     }
+    fields = [pa.field(name, kinds[kind], nullable=False) for name, kind in columns.items()]
+    plain = [
+        row | {"context": json_text(row["context"]), "events": list(row["events"])} for row in rows
+    ]
+    sink = pa.BufferOutputStream()
+    table = pa.Table.from_pylist(plain, schema=pa.schema(fields))
+    pq.write_table(table, sink, compression="zstd", row_group_size=10_000)
+    return bytes(sink.getvalue().to_pybytes())
 
 
-def _example(row: dict[str, Any]) -> Example:
-    fields = {name: value for name, value in row.items() if name != "part"}
-    return Example(
-        **fields | {"context": json.loads(row["context"]), "events": tuple(row["events"])}
-    )
+def _read(data: bytes) -> list[dict[str, Any]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows: list[dict[str, Any]] = pq.ParquetFile(pa.BufferReader(data)).read().to_pylist()
+    return [
+        row | {"context": json.loads(row["context"]), "events": tuple(row["events"])}
+        for row in rows
+    ]

@@ -11,10 +11,12 @@ from honewheel.store.cycles import Cycles
 from honewheel.store.datasets import Datasets
 from honewheel.store.db import Database
 from honewheel.store.files import Files
+from honewheel.store.held import Held
 from honewheel.store.intake import Intake
 from honewheel.store.log import Log
 from honewheel.store.migrate import migrate
 from honewheel.store.suites import Suites
+from honewheel.store.trends import Trends
 from honewheel.store.versions import Versions
 
 
@@ -31,10 +33,12 @@ class Store:
         self.files = Files(files)
         self.log = Log(self._db)
         self.intake = Intake(self._db)
+        self.held = Held(self._db)
         self.datasets = Datasets(self._db, self.files)
         self.versions = Versions(self._db, self.files)
         self.suites = Suites(self._db)
         self.cycles = Cycles(self._db)
+        self.trends = Trends(self._db, self.files)
 
     @property
     def url(self) -> str:

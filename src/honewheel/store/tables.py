@@ -130,6 +130,25 @@ band = Table(
     sqlite_with_rowid=False,
 )
 
+Index(
+    "ix_placement_bridging",
+    placement.c.seq,
+    sqlite_where=text("quarantined IS NOT NULL"),
+    postgresql_where=text("quarantined IS NOT NULL"),
+)
+
+ruling = Table(
+    "ruling",
+    metadata,
+    Column("id", Sequence64, primary_key=True),
+    Column("event", ForeignKey("response.id"), nullable=False),
+    _text("verdict"),
+    Column("reason", JsonText, nullable=False),
+    Column("who", JsonText, nullable=False),
+    Column("at", Moment, nullable=False),
+    Index(None, "event"),
+)
+
 # --- datasets ---------------------------------------------------------------------------------
 
 dataset = Table(

@@ -140,7 +140,7 @@ def _detected(text: str, opening: str) -> bool:
     text = _DIRECTIVE.sub("", text)
     text = _ANY_COMMENT.sub(lambda match: match[1] or match[0], text)
     if re.search("C4(?:Container|Component|Dynamic|Deployment)", text):
-        return False
+        return opening.startswith("C4")
     return re.match(rf"[{SPACE}]*{opening}", text) is not None
 
 

@@ -15,6 +15,7 @@ from honewheel.errors import MissingExtra
 from honewheel.families.causal_lm import base as bases
 from honewheel.families.causal_lm import memory
 from honewheel.families.causal_lm import ranges as hyperparameters
+from honewheel.families.causal_lm.order import CURRICULUM, KINDS
 from honewheel.families.causal_lm.render import Encoded, Renderer, longest
 from honewheel.protocols import Range
 from honewheel.records import Dataset, Estimate, Finding, Progress, Spec
@@ -82,7 +83,9 @@ def _prepare() -> None:
 
 def _check_settings(spec: Spec) -> list[Finding]:
     """Unknown, missing and disallowed settings."""
-    rules = hyperparameters.ranges(spec.method)
+    rules = {**hyperparameters.ranges(spec.method)}
+    if CURRICULUM in spec.settings:  # how the data asks to be shown, no setting of the model
+        rules[CURRICULUM] = Range(default="off", choices=KINDS)
     found = [f"{key} is no setting of {spec.method}" for key in {*spec.settings} - {*rules}]
     found += [f"{key} is not set" for key in {*rules} - {*spec.settings}]
     for key, rule in rules.items():

@@ -20,6 +20,12 @@ _SHARED = {
     "epochs": Range(
         default=5, low=1, high=100, help="passes over the training examples", why="it overfits"
     ),
+    "updates": Range(
+        default=0,
+        low=0,
+        high=10_000_000,
+        help="updates of a training, whatever the epochs make; 0: as many as the epochs make",
+    ),
     "batch_size": Range(
         default=8, low=1, high=512, help="examples for each update", why="updates are too few"
     ),

@@ -26,21 +26,23 @@ from transformers import (
 
 from honewheel.errors import ConfigError, TrainingFailed
 from honewheel.families.causal_lm.collate import Pass, passes
+from honewheel.families.causal_lm.order import Left
 from honewheel.families.causal_lm.render import Encoded
 
 
 class SupervisedTrainer(Trainer):  # type: ignore[misc]
     """Cross-entropy on answer tokens, averaged over a batch with the weights of its examples.
 
-    `batches` are the index lists of the updates to take; `after_update(update)` runs when update
-    1, 2, ... of these is complete and returns whether to go on.
+    `batches` are the index lists of the updates to take, looked up one update ahead;
+    `after_update(update)` runs when update 1, 2, ... of these is complete and returns whether to
+    go on. With `keep_losses`, `last_losses` holds the loss of each row of the last batch by then.
     """
 
     def __init__(
         self,
         model: Any,
         rows: Sequence[Encoded],
-        batches: Sequence[list[int]],
+        batches: Left,
         optimizer: torch.optim.Optimizer,
         schedule: torch.optim.lr_scheduler.LRScheduler,
         after_update: Callable[[int], bool],
@@ -50,6 +52,7 @@ class SupervisedTrainer(Trainer):  # type: ignore[misc]
         bfloat16: bool,
         folder: Path,
         seed: int,
+        keep_losses: bool = False,
     ) -> None:
         arguments = TrainingArguments(
             output_dir=str(folder),
@@ -78,6 +81,8 @@ class SupervisedTrainer(Trainer):  # type: ignore[misc]
         self.tokens_per_pass = tokens_per_pass
         self.bfloat16 = bfloat16
         self.last_loss = self.last_rate = math.nan
+        self.keep_losses = keep_losses
+        self.last_losses: list[float] = []
 
     def get_train_dataloader(self) -> DataLoader[Encoded]:
         """Batches of the plan, each as its passes; draws no random numbers."""
@@ -95,11 +100,15 @@ class SupervisedTrainer(Trainer):  # type: ignore[misc]
         model.train()
         total = sum(float(part.weights.sum()) for part in inputs)
         mean = torch.zeros((), device=self.args.device)
+        self.last_losses = []
         for part in inputs:
             moved = part.to(self.args.device)
-            loss = (token_losses(model, moved, self.bfloat16) * moved.weights).sum() / total
+            losses = token_losses(model, moved, self.bfloat16)
+            loss = (losses * moved.weights).sum() / total
             self.accelerator.backward(loss)
             mean += loss.detach()
+            if self.keep_losses:
+                self.last_losses += row_losses(losses.detach(), part)
         self.last_loss, self.last_rate = mean.item(), self.lr_scheduler.get_last_lr()[0]
         if not math.isfinite(self.last_loss):
             raise TrainingFailed(
@@ -120,11 +129,16 @@ class SupervisedTrainer(Trainer):  # type: ignore[misc]
         with torch.no_grad():
             for part in passes(rows, self.tokens_per_pass):
                 moved = part.to(self.args.device)
-                losses = token_losses(self.model, moved, self.bfloat16).cpu()
-                ends = [end for _, end in part.bounds]
-                owner = torch.bucketize(part.keep, torch.tensor(ends), right=True)
-                found += [losses[owner == item].mean().item() for item in range(len(ends))]
+                found += row_losses(token_losses(self.model, moved, self.bfloat16), part)
         return found
+
+
+def row_losses(losses: torch.Tensor, part: Pass) -> list[float]:
+    """Mean of `losses` [L] over the answer tokens of each sequence of `part` (on the CPU)."""
+    held = losses.cpu()
+    ends = [end for _, end in part.bounds]
+    owner = torch.bucketize(part.keep, torch.tensor(ends), right=True)
+    return [held[owner == item].mean().item() for item in range(len(ends))]
 
 
 def token_losses(model: Any, part: Pass, bfloat16: bool) -> torch.Tensor:

@@ -15,7 +15,7 @@ import math
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from honewheel.errors import ConfigError, NotEnoughData, NotEnoughMemory, Traini
 from honewheel.families.causal_lm import adapters, attention, checkpoints, loading, memory, snapshot
 from honewheel.families.causal_lm.base import TOKENIZER_FILES, resolve
 from honewheel.families.causal_lm.collate import plan
+from honewheel.families.causal_lm.order import CURRICULUM, Left, Mastery, Order
 from honewheel.families.causal_lm.render import Renderer, longest
 from honewheel.families.causal_lm.schedule import make_schedule
 from honewheel.families.causal_lm.stopping import Best
@@ -100,7 +101,10 @@ class _Run:
         self.checkpoints = run_dir / "checkpoints"
         renderer = Renderer(folder)
         limit = longest(self.settings, folder)
-        self.rows = [row for row in renderer.encode(dataset.train) if len(row) <= limit]
+        encoded = zip(renderer.encode(dataset.train), dataset.train, strict=True)
+        fitting = [(row, example.since) for row, example in encoded if len(row) <= limit]
+        self.rows = [row for row, _ in fitting]
+        self.since = [since for _, since in fitting]
         self.val = [row for row in renderer.encode(dataset.val) if len(row) <= limit]
         self.left_out = len(dataset.train) + len(dataset.val) - len(self.rows) - len(self.val)
         if not self.rows:
@@ -108,7 +112,15 @@ class _Run:
                 f"None of {len(dataset.train)} examples is at most {limit} tokens long. "
                 "Raise max_tokens, or choose a base with more positions."
             )
-        self.batches = plan(len(self.rows), settings["batch_size"], settings["epochs"], spec.seed)
+        self.batches: Sequence[list[int]] = plan(
+            len(self.rows),
+            settings["batch_size"],
+            settings["epochs"],
+            spec.seed,
+            settings["updates"],
+        )
+        self.order: Order | None = None
+        self.mastery: Mastery | None = None
         epoch = math.ceil(len(self.rows) / settings["batch_size"])
         self.eval_every = max(1, round(settings["eval_every"] * epoch))
         self.update = 0
@@ -131,10 +143,11 @@ class _Run:
         if saved is not None:
             checkpoints.refuse_changed(saved.state["inputs"], self.inputs, self.run_dir)
             self.update = saved.state["update"]
+        self._pace(saved)
         self.trainer = SupervisedTrainer(
             self.model,
             self.rows,
-            self.batches[self.update :],
+            Left(self.batches, self.update),
             self.optimizer,
             self.schedule,
             self._after,
@@ -143,6 +156,7 @@ class _Run:
             bfloat16=self.inputs["precision"] == "bfloat16",
             folder=self.run_dir,
             seed=self.spec.seed,
+            keep_losses=self.mastery is not None,
         )
         self._begin(saved)
         self.started, self.offset = time.monotonic(), self.update
@@ -155,6 +169,17 @@ class _Run:
         whole = self.spec.method == "full"
         model = loading.load(self.folder, attention=attention.NAME, full_precision=whole)
         return model if whole else adapters.attach(model, self.settings, self.spec.seed)
+
+    def _pace(self, saved: checkpoints.Checkpoint | None) -> None:
+        """Replace the plan by one in which rows wait for their time, where some have to."""
+        if not any(self.since):
+            return
+        state = saved.state.get("curriculum") if saved is not None else None
+        opens = {} if state is None else dict(state["opens"])
+        sizes = [len(batch) for batch in self.batches]
+        self.batches = self.order = Order(self.since, sizes, self.spec.seed, opens)
+        if self.settings.get(CURRICULUM) == "stages":
+            self.mastery = Mastery(self.order, state)
 
     @property
     def _stale(self) -> bool:
@@ -178,6 +203,8 @@ class _Run:
         """Book-keeping after an update; returns whether to go on."""
         self.update = self.offset + done
         self.losses.append((self.update, self.trainer.last_loss))
+        if self.mastery is not None:
+            self.mastery.after(self.update - 1, self.trainer.last_losses)
         last = self.update == len(self.batches)
         val_loss = None
         if self.val and (last or self.update % self.eval_every == 0):
@@ -185,6 +212,8 @@ class _Run:
             val_loss = _mean(items)
             self.val_losses.append((self.update, val_loss))
             self.best = self.best.after(self.update, items, self.settings["min_delta"])
+            if self.order is not None and self.order.holds_back(self.update):
+                self.best = replace(self.best, stale=0)  # what it has not seen may yet help
         if last or val_loss is not None or self.update % self.settings["checkpoint_every"] == 0:
             self._checkpoint()
         stop = self._stale and not last
@@ -203,6 +232,8 @@ class _Run:
             "losses": self.losses,
             "val_losses": self.val_losses,
         }
+        if self.mastery is not None:
+            state["curriculum"] = self.mastery.state()
         parts, more = snapshot.capture(self.model, self.optimizer, self.schedule)
         checkpoints.save(self.checkpoints, self.update, parts, state | more)
 
@@ -251,7 +282,8 @@ class _Run:
 
     def _training(self) -> dict[str, Any]:
         """What the run was and did; nothing in it depends on time or place."""
-        return {
+        stages = {} if self.mastery is None else {"stages": self.mastery.openings()}
+        return stages | {
             "inputs": self.inputs,
             "realised": self._realised(),
             "updates": self.update,

@@ -1,0 +1,186 @@
+"""What the trigger asks of the store: what waits, what could be measured, what ran lately.
+
+Counts are those of the build: a waiting example is a correction that would be a new row, read with
+the same rules. The cost is that of what arrived since the last finished cycle.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Literal
+
+from honewheel.config import Config
+from honewheel.curate import acceptance, panel, reward, rows
+from honewheel.curate.rows import Row
+from honewheel.errors import StoreBusy
+from honewheel.loop import intake, trigger
+from honewheel.loop.trigger import Due, Panel, State, Sums
+from honewheel.records import Cycle, Event, Progress
+from honewheel.store import Store
+
+# The rate of false alarms, over all tasks of a model, each time somebody looks.
+DRIFT_LEVEL = 0.002
+DRIFT_ROWS = 400  # newest feedback rows on each side of the last cycle that are compared
+
+Listener = Callable[[Progress], None]
+
+
+def due(store: Store, config: Config, model: str, now: datetime, listen: Listener) -> Due:
+    """Whether a cycle of `model` is due at `now`; what has arrived is taken in first.
+
+    Raises:
+        ConfigError: quiet_hours or timezone cannot be read.
+        StoreBusy: another process takes in what has arrived.
+    """
+    return trigger.due(state(store, config, model, listen), config.model(model)[1].trigger, now)
+
+
+def state(store: Store, config: Config, model: str, listen: Listener) -> State:
+    """Everything the trigger decides on, read from the store."""
+    settings = config.model(model)[1]
+    unfinished = _unfinished(store, model)
+    if unfinished != "running":  # a running cycle has taken in what there was
+        intake.run(store, config, listen)
+    last = store.trends.last_done(model)
+    found = _Arrived(config, model)
+    for event in _arrived(store, settings.tasks, last):
+        found.add(event)
+    counts = store.log.counts()["tasks"]
+    recent = store.cycles.list(model, settings.trigger.max_cycles_per_week or 1)
+    ended = [cycle.finished_at or cycle.started_at for cycle in recent]
+    return State(
+        waiting=found.waiting(),
+        panel=_panel(store, config, model, last, found.prompts()),
+        recorded={task: counts[task]["feedback"] for task in settings.tasks if task in counts},
+        drift=_drift(store, settings.tasks, last),
+        starts=tuple(cycle.started_at for cycle in recent),
+        ended=max(ended, default=None),
+        unfinished=unfinished,
+    )
+
+
+def _unfinished(store: Store, model: str) -> Literal["", "running", "cut short"]:
+    """Whether a cycle is in progress: by the lock that the process turning it holds."""
+    if store.cycles.running(model) is None:
+        return ""
+    try:
+        with store.exclusive(f"cycle:{model}"):
+            return "cut short"
+    except StoreBusy:
+        return "running"
+
+
+def _arrived(store: Store, tasks: Sequence[str], last: Cycle | None) -> Iterator[Event]:
+    """Events that were spoken of since the last finished cycle, each once."""
+    up_to, seen = store.log.last_seq(), set[str]()
+    for page in store.trends.spoken_of(tasks, last.as_of_seq if last else 0, up_to):
+        fresh = [name for name in page if name not in seen]
+        seen.update(fresh)
+        yield from store.log.events(tasks, up_to, fresh)
+
+
+class _Arrived:
+    """What arrived, by group: the newest correction to train on, and prompts for the test panel."""
+
+    def __init__(self, config: Config, model: str) -> None:
+        self.settings = config.settings.curate
+        self.check = intake.checker(config)
+        self.newest: dict[tuple[str, str], datetime] = {}
+        self.oldest: dict[tuple[str, str], datetime] = {}
+        self.held: dict[str, set[str]] = {task: set() for task in config.model(model)[1].tasks}
+
+    def add(self, event: Event) -> None:
+        if event.placement is not None and event.placement.split == "test":
+            for item in panel.panel(
+                [event],
+                check=self.check,
+                size=None,
+                min_value=self.settings.min_value,
+                exclude_sources=self.settings.exclude_sources,
+            ):
+                self.held[item.task].add(item.group)
+        elif (row := self._row(event)) is not None:
+            key = row.example.task, row.example.group
+            self.newest[key] = max(row.at, self.newest.get(key, row.at))
+            self.oldest[key] = min(row.at, self.oldest.get(key, row.at))
+
+    def _row(self, event: Event) -> Row | None:
+        """The new training row that an event offers, by the rules of the build."""
+        offered, _ = rows.gather(
+            [event],
+            checks=self.check,
+            min_value=self.settings.min_value,
+            used=frozenset(),
+            exclude_sources=self.settings.exclude_sources,
+        )
+        wanted = [row for row in offered if row.corrected and row.example.split == "train"]
+        return next(iter(wanted), None)
+
+    def waiting(self) -> dict[str, Sums]:
+        """Sums by task. Only ratios of weights matter, so the newest of all has weight 1."""
+        half_life = self.settings.half_life_days
+        days = math.inf if half_life == "auto" else half_life  # "auto" is settled by the build
+        latest = max(self.newest.values(), default=None)
+        found: dict[str, Sums] = {}
+        for key in sorted(self.newest):
+            assert latest is not None
+            age = (latest - self.newest[key]) / timedelta(days=1)
+            weight = reward.weight(age, days, copies=0)
+            found[key[0]] = found.get(key[0], Sums()).add(weight, self.oldest[key])
+        return found
+
+    def prompts(self) -> dict[str, int]:
+        """New prompts for the test panel, by task."""
+        return {task: len(groups) for task, groups in self.held.items()}
+
+
+def _panel(
+    store: Store, config: Config, model: str, last: Cycle | None, new: Mapping[str, int]
+) -> Panel:
+    """The prompts that the next cycle will measure its gain on, if it trains the tasks of the last.
+
+    A newcomer to a group that is in the panel already counts as one more: at worst the trigger
+    asks for a few prompts too few.
+    """
+    settings = config.model(model)[1]
+    decision = store.versions.decision(last.id) if last else None
+    judged = {one.name for one in decision.tasks} if decision else set()
+    tasks = judged & new.keys() or new.keys()
+    measured = store.cycles.step(last.id, "evaluate") if last else None
+    had = {one["suite"]: one["items"] for one in measured[1]["panels"]} if measured else {}
+    size = config.settings.evaluate.panel_size
+    rolling = sum(min(size, had.get(f"panel-{task}", 0) + new[task]) for task in tasks)
+    frozen = [one for one in store.suites.list() if one.task in tasks and one.role == "panel"]
+    primary = decision.primary if decision else None
+    return Panel(
+        prompts=rolling + sum(one.items for one in frozen),
+        spread=primary.spread if primary else None,
+        level=settings.gate.benefit_level,
+        least=settings.gate.min_items,
+    )
+
+
+def _drift(store: Store, tasks: Sequence[str], last: Cycle | None) -> tuple[str, ...]:
+    """Tasks whose outputs are accepted less since the last cycle than before it, in words."""
+    if last is None:
+        return ()
+    found = []
+    for task in tasks:
+        before = _accepted(store, task, 0, last.as_of_seq)
+        after = _accepted(store, task, last.as_of_seq, store.log.last_seq())
+        p = acceptance.fall_p_value(before, after)
+        if p is not None and p < DRIFT_LEVEL / len(tasks):  # Bonferroni: each task is a test
+            old, new = acceptance.accepted_share(before), acceptance.accepted_share(after)
+            found.append(
+                f"users accept {100 * new:.0f} % of the {len(after)} newest outputs of {task} they "
+                f"spoke of, {100 * old:.0f} % of {len(before)} before the last cycle (p {p:.2g})"
+            )
+    return tuple(found)
+
+
+def _accepted(store: Store, task: str, after: int, up_to: int) -> list[float]:
+    names = store.trends.newest_spoken_of(task, after, up_to, DRIFT_ROWS)
+    values = (acceptance.acceptance(event) for event in store.log.events([task], up_to, names))
+    return [value for value in values if value is not None]

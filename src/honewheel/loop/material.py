@@ -1,0 +1,131 @@
+"""The cycle's first step: everything known at `as_of` becomes one sealed dataset."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from honewheel.config import Config
+from honewheel.curate import build
+from honewheel.curate.build import Built
+from honewheel.loop import intake, proof
+from honewheel.loop.turn import Turn
+from honewheel.records import Event, Item, Json, Progress, Suite, Version
+from honewheel.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """What a dataset is built of, and what it must not touch."""
+
+    events: Sequence[Event]
+    held_out: Sequence[Item]
+    suites: Sequence[Suite]  # frozen ones; their items are in `held_out` too
+    champion: str | None  # version whose failures tell what is hard
+    learnt: frozenset[str]  # events it was trained on
+
+
+def gather(
+    store: Store,
+    config: Config,
+    model: str,
+    champion: Version | None,
+    as_of_seq: int,
+    listen: Callable[[Progress], None],
+) -> Material:
+    """Take in what is new, then everything of a model's tasks that was known at `as_of_seq`."""
+    intake.run(store, config, listen=listen)
+    suites = proof.frozen(store, config, model)
+    held_out = [item for suite in suites for item in suite.items]
+    held_out += proof.held_back(store, config, model, as_of_seq)
+    events = list(store.log.events(config.model(model)[1].tasks, as_of_seq))
+    dataset = champion.dataset if champion else None
+    learnt = store.datasets.used_events([dataset]) if dataset else set()
+    return Material(
+        events=events,
+        held_out=held_out,
+        suites=suites,
+        champion=champion.name if champion else None,
+        learnt=frozenset(learnt),
+    )
+
+
+def make(material: Material, config: Config, as_of: datetime) -> Built:
+    """The dataset of this material under these settings. Raises NotEnoughData."""
+    return build.build(
+        material.events,
+        as_of=as_of,
+        settings=build.Settings(**config.settings.curate.model_dump()),
+        held_out=material.held_out,
+        used=frozenset(),  # training starts from the bare base: it has to be shown everything
+        checks=intake.checker(config),
+        kinds={name: task.kind for name, task in config.settings.tasks.items()},
+        learnt=material.learnt,
+        champion=material.champion,
+    )
+
+
+def seal(turn: Turn, champion: Version) -> dict[str, Any]:
+    """The journaled step: gather, make, and keep the dataset for good."""
+    cycle = turn.cycle
+    inputs: Json = [cycle.as_of_seq, cycle.as_of.isoformat(), build.VERSION]
+
+    def work() -> Json:
+        material = gather(
+            turn.store, turn.config, turn.model, champion, cycle.as_of_seq, turn.listen
+        )
+        built = make(material, turn.config, cycle.as_of)
+        turn.store.datasets.seal(built.dataset, cycle.id, cycle.as_of_seq)
+        summary = _summary(built, len(material.events))
+        # What judges is fixed before training: a suite that comes later may hold training rows.
+        return summary | {"suites": [[suite.name, suite.hash] for suite in material.suites]}
+
+    turn.say("build")
+    found = dict(turn.journal.step("build", inputs, work))
+    turn.say("build", _message(found), done=True)
+    for note in found["notes"]:
+        turn.listen(Progress(stage="note", step=0, total=0, message=note))
+    return found
+
+
+def training_settings(config: Config, model: str) -> dict[str, Json]:
+    """Every hyperparameter of a training; in stages, the family is told that they may open early.
+
+    A curriculum by competence needs no word: each example carries its `since`.
+    """
+    settings = config.hyperparameters(model)
+    if config.settings.curate.curriculum == "stages":
+        return settings | {"curriculum": "stages"}
+    return settings
+
+
+def _summary(built: Built, events: int) -> dict[str, Json]:
+    dataset = built.dataset
+    return {
+        "dataset": dataset.hash,
+        "events": events,
+        "new": sum(row.role == "new" for row in dataset.train),
+        "replay": sum(row.role == "replay" for row in dataset.train),
+        "val": len(dataset.val),
+        "simulated": sum(row.simulated for row in dataset.train),
+        "tasks": list(dataset.tasks),
+        "dropped": dict(Counter(item.reason for item in dataset.dropped)),
+        "copies": sum(bool(row.variant) for row in dataset.train),
+        "pairs": len(dataset.pairs),
+        "rated": len(dataset.rated),
+        "notes": list(built.notes),
+    }
+
+
+def _message(found: dict[str, Any]) -> str:
+    dropped = ", ".join(f"{count:,} {reason}" for reason, count in sorted(found["dropped"].items()))
+    text = (
+        f"{found['events']:,} events -> {found['new']:,} new examples, "
+        f"{found['replay']:,} replayed, {found['val']:,} to val"
+    )
+    text += f", {found['copies']:,} of them copies" if found["copies"] else ""
+    text += f", {found['pairs']:,} pairs" if found["pairs"] else ""
+    return f"{text}; not used: {dropped}" if dropped else text

@@ -1,0 +1,137 @@
+"""The sections of honewheel.toml and what each key may be; `config` reads them from the file.
+
+Points in the file are points (0-100), in the code scores are in [0, 1].
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+Level = Annotated[float, Field(gt=0.5, lt=1.0)]
+Points = Annotated[float, Field(ge=0.0, le=100.0)]
+Gain = Annotated[float, Field(gt=0.0, lt=100.0)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+def _once(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError("a name stands twice")
+    return names
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=False)
+
+
+class Project(_Section):
+    name: str = "honewheel"
+
+
+class TaskGate(_Section):
+    """What a challenger must reach on one task whatever it gains, in points; 0 asks nothing."""
+
+    floor: Points = 0.0
+    validity_floor: Points = 0.0
+
+
+class Task(_Section):
+    kind: str
+    gate: TaskGate = TaskGate()
+
+
+class ModelGate(_Section):
+    """When a challenger is worth promoting. Levels are one-sided, gains and margins in points."""
+
+    benefit_level: Level = 0.80
+    guard_level: Level = 0.95
+    min_gain: Gain = 1.0
+    margin: Gain = 3.0
+    validity_margin: Gain = 2.0
+    min_items: Annotated[int, Field(ge=2)] = 30
+    max_latency_ratio: Annotated[float, Field(gt=0)] | None = None
+
+
+class Trigger(_Section):
+    """When `honewheel cycle --if-due` turns the wheel."""
+
+    min_new: Annotated[float, Field(ge=1)] = 200.0
+    min_stale: Annotated[float, Field(ge=1)] = 50.0
+    stale_days: Annotated[float, Field(gt=0)] = 14.0
+    rare_below: Share = 0.1
+    cooldown_hours: Annotated[float, Field(ge=0)] = 6.0
+    quiet_hours: Annotated[str, Field(pattern=r"^(\d\d:\d\d-\d\d:\d\d)?$")] = ""
+    timezone: str = "UTC"
+    max_cycles_per_week: Annotated[int, Field(ge=1)] | None = None
+    hoped_gain: Gain = 5.0
+
+
+class Model(_Section):
+    family: str = "causal-lm"
+    base: str = "honewheel/tiny"
+    tasks: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_once)]
+    train: dict[str, Any] = Field(default_factory=dict)
+    gate: ModelGate = ModelGate()
+    trigger: Trigger = Trigger()
+
+
+class Curate(_Section):
+    """What is worth learning. Techniques stand at their plain value; `ablate` tells which help."""
+
+    half_life_days: Annotated[float, Field(gt=0)] | Literal["auto"] = 180.0
+    calibrate: bool = False
+    propensity: bool = False
+    task_balance: Share = 1.0
+    learnability: bool = False
+    selection: Literal["random", "coverage"] = "random"
+    replay: Literal["reservoir", "coverage"] = "reservoir"
+    replay_share: Annotated[float, Field(ge=0, le=0.9)] = 0.3
+    curriculum: Literal["off", "competence", "stages"] = "off"
+    augment: Annotated[int, Field(ge=0, le=8)] = 0
+    preferences: bool = False
+    hard_negatives: Annotated[float, Field(ge=0, le=0.35)] = 0.0
+    synthetic_share: Annotated[float, Field(ge=0, le=0.5)] = 0.3
+    min_value: Share = 0.5
+    min_examples: Annotated[int, Field(ge=1)] = 20
+    max_examples: Annotated[int, Field(ge=1)] | None = None
+    source_cap: Annotated[float, Field(gt=0, le=1)] | None = None
+    source_day_cap: Annotated[int, Field(ge=1)] | None = None
+    trust: dict[str, Share] = Field(default_factory=dict)
+    poison: Literal["off", "flag", "hold"] = "flag"
+    generic: Literal["off", "flag", "hold"] = "flag"
+    exclude_sources: tuple[str, ...] = ()
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _enough_may_be_taken(self) -> Self:
+        if self.max_examples is not None and self.max_examples < self.min_examples:
+            raise ValueError(
+                f"max_examples ({self.max_examples}) is below min_examples ({self.min_examples})"
+            )
+        return self
+
+
+class Evaluate(_Section):
+    panel_size: Annotated[int, Field(ge=2)] = 400
+    max_new_tokens: Annotated[int, Field(ge=1, le=32_768)] = 512
+    resamples: Annotated[int, Field(ge=200)] = 2000
+
+
+class Store(_Section):
+    url: str = "sqlite:///.honewheel/store.db"
+    files: str = ".honewheel/files"
+    keep_promoted: Annotated[int, Field(ge=1)] = 5
+    keep_refused: Annotated[int, Field(ge=0)] = 3
+
+
+class Settings(_Section):
+    """Every setting of a project, resolved and checked."""
+
+    project: Project = Project()
+    models: dict[Name, Model] = Field(default_factory=dict)
+    tasks: dict[Name, Task] = Field(default_factory=dict)
+    curate: Curate = Curate()
+    evaluate: Evaluate = Evaluate()
+    store: Store = Store()
