@@ -19,9 +19,9 @@ from pathlib import Path
 import torch
 from batches import POLISH_BLOCK, PROPER_BLOCK, Position, batches
 from export import export_model
+from tokenizer import train_tokenizer
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from evaluate import load
 from train import BATCH_TOKENS, DEFAULT_OUTPUT, LOG_STEPS, Progress, answer_loss, log
 
 WARMUP_TOKENS = 100_000
@@ -100,7 +100,8 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
-    model, tokenizer = load(arguments.start)
+    model = LlamaForCausalLM.from_pretrained(arguments.start, dtype=torch.float32)
+    tokenizer = train_tokenizer()
     for number in arguments.rounds:
         plan = ROUNDS[number - 1]
         done = polish(model, tokenizer, arguments.seed, plan, arguments.preview)
