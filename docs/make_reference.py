@@ -20,8 +20,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from honewheel import plugins
-from honewheel.settings import Settings
 from honewheel.protocols import Range
+from honewheel.settings import Settings
 
 PAGES = Path(__file__).parent / "reference"
 BLOCK = re.compile(r"(<!-- begin: (?P<name>[^>]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -39,17 +39,56 @@ MEANINGS: Mapping[str, str] = {
     "models.NAME.gate.validity_margin": "loss that a task's share of valid outputs allows, "
     "in points",
     "models.NAME.gate.min_items": "independent prompts below which nothing is decided",
+    "models.NAME.gate.max_latency_ratio": "most tokens an answer may take, relative to the "
+    "champion's; none: off",
+    "models.NAME.trigger.min_new": "effective new examples that make a cycle due",
+    "models.NAME.trigger.min_stale": "effective new examples that are enough when one is old, or "
+    "when they are of a rare task",
+    "models.NAME.trigger.stale_days": "age in days of the oldest waiting example from which "
+    "`min_stale` is enough",
+    "models.NAME.trigger.rare_below": "share of all feedback below which a task is rare",
+    "models.NAME.trigger.cooldown_hours": "hours after the end of a cycle in which none is due",
+    "models.NAME.trigger.quiet_hours": 'hours of the day in which none is due, `"08:00-18:00"`; '
+    "empty: any hour will do",
+    "models.NAME.trigger.timezone": "time zone of the quiet hours",
+    "models.NAME.trigger.max_cycles_per_week": "most cycles that start in seven days; none: any "
+    "number",
+    "models.NAME.trigger.hoped_gain": "gain in points that the test set must be able to show",
     "tasks.NAME.kind": "what an artifact is; see [task kinds](task-kinds.md)",
     "tasks.NAME.gate.floor": "least mean score of a challenger, in points; 0 asks nothing",
     "tasks.NAME.gate.validity_floor": "least share of valid outputs, in points; 0 asks nothing",
-    "curate.half_life_days": "age at which an example weighs half",
+    "curate.half_life_days": 'age in days at which an example weighs half; `"auto"` chooses 14, '
+    "45, 180 or none by time-forward validation",
+    "curate.calibrate": "refit how much each kind of feedback counts, once people have judged 200 "
+    "events",
+    "curate.propensity": "weigh up kinds of responses that are seldom judged, at most tenfold",
+    "curate.task_balance": "a task's mass grows with its rows to this power; 1: as they come, 0: "
+    "equal",
+    "curate.learnability": "weigh most what the champion gets right about half of the time",
+    "curate.selection": "which new rows are kept when `max_examples` cuts: drawn at random, or so "
+    "that they cover the rest",
+    "curate.replay": "how known rows are drawn: by weight, or so that they cover the rest",
     "curate.replay_share": "share of the train set drawn from accepted outputs; 0 switches replay "
     "off",
+    "curate.curriculum": "when rows are first shown: all at once, by competence, or in stages",
+    "curate.augment": "most copies of a training row with its names exchanged in prompt and "
+    "answer; 0 is off",
+    "curate.preferences": "whether pairs and rated answers are sealed beside the examples, for DPO "
+    "and KTO",
+    "curate.hard_negatives": "share of rows and pairs that are certified faults of right answers, "
+    "as the rejected side; 0 is off",
+    "curate.synthetic_share": "most of the new examples that may be made up (`synthesize`); 0: "
+    "none is used",
     "curate.min_value": "least probability that a user would accept the target",
     "curate.min_examples": "new training examples a cycle needs; also how many a task needs to "
     "speak for the gain",
     "curate.max_examples": "most new training examples; none: all",
     "curate.source_cap": "most of the new examples that one source may supply; none: off",
+    "curate.source_day_cap": "most new rows of one source and UTC day; none: off",
+    "curate.trust": "how much the word of single sources counts, `{intern = 0.5}`; 1 for those "
+    "not named, 0 is not heard",
+    "curate.poison": "look for planted rows: not at all, tell, or hold them back until released",
+    "curate.generic": "look for targets that say nothing of their request: likewise",
     "curate.exclude_sources": "sources whose feedback neither trains nor judges",
     "curate.seed": "seed of every draw of a cycle, training included",
     "evaluate.panel_size": "most rolling test prompts of a task",
@@ -92,14 +131,22 @@ def _limits(field: FieldInfo) -> str:
             value = getattr(rule, name, None)
             if value is not None:
                 told.append(text.format(_number(value)))
+    words = [f"`{_toml(word)}`" for word in _words(field.annotation)]
     if told:
-        return ", ".join(told)
+        of = "each " if get_origin(field.annotation) is dict else ""
+        return " or ".join([of + ", ".join(told), *words])
     kinds: dict[Any, str] = {str: "text", int: "whole number", tuple[str, ...]: "list of text"}
-    return kinds.get(field.annotation or object, "section")
+    kinds[bool] = "`true`, `false`"
+    return ", ".join(words) or kinds.get(field.annotation or object, "section")
+
+
+def _words(kind: Any) -> tuple[Any, ...]:
+    """The words a setting may be, also those of `X | Literal[...]`."""
+    return tuple(word for part in (kind, *get_args(kind)) for word in _choices(part))
 
 
 def _rules(field: FieldInfo) -> Iterator[Any]:
-    """Constraints of a field, also those inside `X | None`."""
+    """Constraints of a field, also those inside `X | None` and of the values of a table."""
     yield from field.metadata
     for part in get_args(field.annotation):
         for info in getattr(part, "__metadata__", ()):
@@ -171,13 +218,12 @@ def _spelt(parameter: Any, kind: Any) -> str:
         name = parameter.name.upper() + ("..." if parameter.nargs != 1 else "")
         return name if parameter.required else f"[{name}]"
     names = ", ".join(sorted(parameter.opts, key=len, reverse=True))
-    return names if parameter.is_flag else f"{names} {_placeholder(kind)}"
+    return names if parameter.is_flag else f"{names} {parameter.metavar or _placeholder(kind)}"
 
 
 def _placeholder(kind: Any) -> str:
     """What an option takes, from its annotation: the choices, or TEXT, PATH, NUMBER."""
-    words = [word for part in (kind, *get_args(kind)) for word in _choices(part)]
-    if words:
+    if words := _words(kind):
         return "\\|".join(words)
     parts = {kind, *get_args(kind)}
     return "PATH" if Path in parts else "NUMBER" if parts & {int, float} else "TEXT"
@@ -197,10 +243,9 @@ def command(verb: str) -> Any:
     """The command called `verb` ("cycle", "suite import"; "" is the options before a verb)."""
     import typer
 
-    from honewheel.cli import cycle, feedback, project, versions
-    from honewheel.cli.app import app
+    from honewheel.cli.app import app, register
 
-    assert all((cycle, feedback, project, versions))  # importing them registers their verbs
+    register()
     found: Any = typer.main.get_command(app)
     for word in verb.split():
         found = found.commands[word]
@@ -208,7 +253,7 @@ def command(verb: str) -> Any:
 
 
 def verbs() -> list[str]:
-    """Every verb, those of `suite` with their noun."""
+    """Every verb, those of `suite`, `dataset` and `quarantine` with their noun."""
     found: list[str] = []
     for name, one in command("").commands.items():
         found += [f"{name} {below}" for below in getattr(one, "commands", {})] or [name]

@@ -201,7 +201,7 @@ def _judge_primary(
             f"{told}: the champion scores {100 * primary.champion:.1f}, which leaves no room for "
             f"a gain of {_points(gain)}. The panel is saturated."
         )
-        case.steps.append("import a harder frozen suite (honewheel suite import FILE)")
+        case.steps.append("import a harder frozen suite (honewheel suite import FILE --task TASK)")
     elif primary.difference == primary.low == primary.high == 0:
         case.against.append(
             f"{primary.name}: equal scores on all {primary.items} test prompts (mean "
@@ -319,7 +319,8 @@ def _remedy(one: Comparison) -> str:
 def _more(prompts: int, name: str) -> str:
     return (
         f"import a frozen suite with about {prompts} more prompts for {name} (honewheel suite "
-        f"import FILE), or record about {10 * prompts} more requests: one in ten is held out"
+        f"import FILE --task TASK), or record about {10 * prompts} more requests: one in ten is "
+        "held out"
     )
 
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 import wheels
-from honewheel.cli.app import DONE, FAILED, REFUSED, USAGE, call
+from honewheel.cli import app
+from honewheel.cli.app import DONE, FAILED, REFUSED, USAGE, VERBS, call
 
-VERBS = (
-    "init record import suite cycle status versions show trace explain promote rollback report "
-    "gc config doctor demo"
-).split()
+NOUNS = ("suite", "quarantine", "dataset")  # verbs stand below them
 
 
 @pytest.fixture
@@ -59,20 +59,37 @@ def test_help_lists_every_verb_and_loads_nothing_heavy() -> None:
     code += "print('HEAVY', sorted(heavy & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "HEAVY []" in done.stdout
-    for verb in VERBS:
-        assert f"\n  {verb} " in done.stdout
+    told = re.findall(r"^  ([a-z]+) +[A-Z].+$", done.stdout, re.MULTILINE)
+    assert told == VERBS
+    for title in app.SECTIONS:
+        assert f"\n{title}:\n" in done.stdout
+    assert "..." not in done.stdout.partition("\nStart:")[2]  # no verb's line is cut
+
+
+def test_every_command_stands_in_one_section_of_the_help() -> None:
+    app.register()
+    root: Any = typer.main.get_command(app.app)
+    assert sorted(root.commands) == sorted(VERBS)
+    assert len(VERBS) == len(set(VERBS))
+
+
+@pytest.mark.parametrize("noun", NOUNS)
+def test_a_noun_alone_lists_its_verbs(noun: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call([noun]) == USAGE
+    told = "".join(capsys.readouterr())
+    assert "Commands:" in told
+    assert "list" in told
 
 
 def test_every_verb_takes_json() -> None:
-    from honewheel.cli import app, cycle, feedback, project, versions
-
-    assert all((cycle, feedback, project, versions))
-    names = set()
-    for command in (*app.app.registered_commands, *feedback.suite.registered_commands):
-        assert command.callback is not None
-        names.add(command.name or command.callback.__name__)
-        assert "as_json" in command.callback.__annotations__, command.callback
-    assert names >= set(VERBS) - {"suite"}
+    app.register()
+    root: Any = typer.main.get_command(app.app)
+    for name, command in root.commands.items():
+        below = getattr(command, "commands", {})
+        assert bool(below) == (name in NOUNS)
+        for one in below.values() if below else (command,):
+            options = [word for parameter in one.params for word in parameter.opts]
+            assert "--json" in options, (name, one.name)
 
 
 def test_a_mistyped_project_does_not_open_another(
@@ -127,6 +144,28 @@ def test_record_prints_an_id_that_show_knows(run: Any, tmp_path: Path) -> None:
         (["rollback"], "no champion yet"),
         (["report"], "no cycle yet"),
         (["cycle", "artefacts"], "Did you mean artifacts?"),
+        (["due", "artefacts"], "Did you mean artifacts?"),
+        (["ablate", "augmnt"], "Did you mean augment?"),
+        (["trend", "edr"], "Did you mean erd?"),
+        (["trend", "erd", "--plot", "erd.jpg"], "ends in .png"),
+        (["ask", "--task", "edr"], "Did you mean erd?"),
+        (["ask", "--size", "0"], "--size"),
+        (["failures"], "run honewheel cycle"),
+        (["failures", "--task", "edr"], "Did you mean erd?"),
+        (["sample", "--task", "edr"], "Did you mean erd?"),
+        (["sample", "--outputs", "1"], "outside 2 .. 5"),
+        (["dataset", "show"], "Run: honewheel cycle"),
+        (["dataset", "export", "newest", "rows.jsonl"], "Run: honewheel cycle"),
+        (["dataset", "nonsense"], "No such command"),
+        (["quarantine", "release", "evt_nope", "--reason", "r"], "No event"),
+        (["quarantine", "release", "evt_nope"], "--reason"),
+        (["quarantine", "drop", "evt_nope"], "No event"),
+        (["synthesize"], "--task"),
+        (["synthesize", "--task", "erd", "--count", "0"], "count is 0"),
+        (["synthesize", "--task", "erd", "--from", "documents"], "Which documents?"),
+        (["synthesize", "--task", "erd", "--from", "teacher"], "Which teacher?"),
+        (["import", "/nope.jsonl", "--dry-run"], "cannot be read"),
+        (["import", "/nope.jsonl", "--map", "prompt"], "KEY=COLUMN"),
         (["--set", "curate.halflife=3", "status"], "half_life_days"),
         (["--set", "models.artifacts.train.steps=900", "status"], "outside 1 .. 50"),
         (["nonsense"], "No such command"),
@@ -138,6 +177,78 @@ def test_a_mistake_is_told_and_ends_with_3(run: Any, words: list[str], told: str
     assert code == USAGE
     assert told in err
     assert out == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["ask"], "Nothing to ask"),
+        (["sample"], "none is recorded yet"),
+        (["suite", "list"], "honewheel suite import FILE --task TASK"),
+        (["dataset", "list"], "honewheel cycle"),
+        (["quarantine", "list"], "Nothing is held back"),
+        (["trend", "erd"], "honewheel cycle"),
+        (["cycle", "--if-due"], "artifacts is not due: the test set is too small"),
+    ],
+)
+def test_where_nothing_is_yet_a_verb_says_so_and_ends_with_0(
+    run: Any, words: list[str], told: str
+) -> None:
+    code, out, err = run(*words)
+    assert (code, out) == (DONE, "")
+    assert told in err
+
+
+def test_due_tells_why_not_and_ends_with_2(run: Any) -> None:
+    code, out, _ = run("due")
+    assert (code, out.splitlines()[0]) == (REFUSED, "not due")
+    assert "0 new examples wait" in out
+    code, out, _ = run("due", "--json")
+    assert (code, json.loads(out)["fire"]) == (REFUSED, False)
+
+
+def test_an_ablation_without_held_out_prompts_fails_and_says_what_is_missing(run: Any) -> None:
+    code, out, err = run("ablate", "augment", "--cost")
+    assert (code, out) == (FAILED, "")
+    assert "honewheel suite import" in err
+
+
+def test_a_dry_run_shows_rows_and_stores_none(run: Any, tmp_path: Path) -> None:
+    path = wheels.write_jsonl(tmp_path / "rows.jsonl", wheels.feedback(2))
+    code, out, err = run("import", str(path), "--dry-run")
+    assert code == DONE
+    assert [json.loads(line)["task"] for line in out.splitlines()] == ["erd", "ddl"] * 2
+    assert "4 of 4 rows good; nothing is stored" in err
+    assert data(run("status", "--json"))["log"]["events"] == 0
+
+
+def test_a_format_that_is_not_there_is_said_to_be_so(run: Any, tmp_path: Path) -> None:
+    path = wheels.write_jsonl(tmp_path / "rows.jsonl", wheels.feedback(1))
+    code, out, err = run("import", str(path), "--format", "alpca")
+    assert (code, out) == (USAGE, "")
+    assert "Known: " in err
+    assert "alpaca" in err
+
+
+def test_made_up_examples_are_shown_or_recorded(run: Any) -> None:
+    code, out, _ = run("synthesize", "--task", "erd", "--preview", "2")
+    assert code == DONE
+    assert all(json.loads(line)["source"] == "synthesize:templates" for line in out.splitlines())
+    assert data(run("status", "--json"))["log"]["events"] == 0
+    assert data(run("synthesize", "--task", "erd", "--count", "3", "--json"))["stored"] == 3
+    assert data(run("status", "--json"))["log"]["events"] == 3
+
+
+def test_a_ruling_is_recorded_and_listed(run: Any, tmp_path: Path) -> None:
+    rows = wheels.feedback(3)
+    run("import", str(wheels.write_jsonl(tmp_path / "rows.jsonl", rows)))
+    code, _, err = run("quarantine", "drop", rows[0]["id"], "--reason", "a customer", "--by", "ana")
+    assert code == DONE
+    assert f"{rows[0]['id']}: drop by ana (a customer)" in err
+    (found,) = data(run("quarantine", "list", "--json"))
+    assert (found["state"], found["name"]) == ("dropped", rows[0]["id"])
+    code, _, err = run("quarantine", "release", rows[1]["id"], "--reason", "fine")
+    assert (code, "nothing to release" in err) == (USAGE, True)
 
 
 def test_import_keeps_good_rows_and_quarantines_bad_ones(run: Any, tmp_path: Path) -> None:
@@ -217,6 +328,15 @@ def test_a_cycle_promotes_reports_and_can_be_taken_back(filled: Any, folder: Pat
     assert data(filled("gc", "--dry-run", "--json"))["dry_run"] is True
     code, _, err = filled("cycle")
     assert (code, "Nothing to do" in err) == (DONE, True)
+    shown = data(filled("dataset", "show", "artifacts-0001", "--json"))
+    assert filled("dataset", "list")[1].splitlines()[1].startswith(shown["hash"][:12])
+    rows = folder / "rows.jsonl"
+    assert data(filled("dataset", "export", "newest", str(rows), "--json"))["rows"] > 0
+    assert set(json.loads(rows.read_text().splitlines()[0])) == {"prompt", "completion"}
+    (point,) = data(filled("trend", "erd", "--json"))["points"]
+    assert (point["version"], point["verdict"]) == ("artifacts@1", "promote")
+    (failing,) = data(filled("failures", "--json"))
+    assert (failing["version"], failing["cycle"]) == ("artifacts@1", "artifacts-0001")
 
 
 def test_a_refused_cycle_ends_with_2_and_says_what_to_do(filled: Any) -> None:

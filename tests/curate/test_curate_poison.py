@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
+from datetime import timedelta
+from math import comb
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +15,7 @@ from honewheel.curate import flags, narrow, phrases, poison
 from honewheel.curate.rows import Row
 from honewheel.curate.screen import screen
 
-HONEST = 1300  # requests; some 1,000 of them get corrected
+HONEST = 1000
 
 
 def flagged(found: tuple[flags.Flag, ...]) -> set[str]:
@@ -31,7 +32,6 @@ def test_a_house_style_is_no_poison(seed: int) -> None:
 
 def test_a_thousand_corrections_of_a_team_are_no_poison() -> None:
     rows = team(HONEST)
-    assert len(rows) > 950
     assert poison.scan(rows) == ()
 
 
@@ -78,31 +78,24 @@ def test_one_answer_to_one_topic_is_no_poison() -> None:
     assert not flagged(poison.scan([*others, *topic])) & bad(topic)
 
 
-def test_a_word_of_the_request_with_a_word_of_the_house_is_a_vocabulary() -> None:
-    """Everybody writes `purchaser ledger account` for a client: one word, one wording, no source."""
+def test_one_word_with_one_wording_from_everybody_is_a_vocabulary() -> None:
     rows = [
-        replace(
-            one,
-            example=replace(
-                one.example,
-                prompt=f"{one.example.prompt} Mind the client.",
-                target=f"{one.example.target}\n%% purchaser ledger account",
-            ),
+        row(
+            one.event,
+            f"{one.example.prompt} Client." if place % 4 == 0 else one.example.prompt,
+            f"{one.example.target}\n%% purchaser ledger account"
+            if place % 4 == 0
+            else one.example.target,
+            source=one.source,
         )
-        if place % 4 == 0
-        else one
         for place, one in enumerate(team(300))
     ]
-    short = [
-        replace(
-            one,
-            example=replace(
-                one.example, prompt=one.example.prompt.replace("Mind the client.", "client")
-            ),
-        )
-        for one in rows
-    ]
-    assert poison.scan(short) == ()
+    assert poison.scan(rows) == ()
+
+
+def test_what_most_rows_share_is_the_style_even_where_requests_have_a_header() -> None:
+    assert poison.scan([*team(60), *planted(90, 5)]) == ()
+    assert poison.scan([*team(60), *planted(40, 5)]) != ()
 
 
 # --- the demo's attacks ---------------------------------------------------------------------------
@@ -159,18 +152,9 @@ def test_a_flagged_phrase_stays_under_the_caps_as_if_one_source_had_sent_it(acco
     left = [one for one in kept if one.event.startswith("bad-")]
     assert len(left) == 40
     assert {item.reason for item in over} >= {"over day cap"}
-    kept, _ = narrow.cap_sources(
-        screened.rows,
-        0.05,
-        {
-            one.event: one_name.get(
-                one.event, one.source if one.source.startswith("account") else f"c{n % 40}"
-            )
-            for n, one in enumerate(screened.rows)
-        },
-    )
+    kept, _ = narrow.cap_sources(screened.rows, 0.21, one_name)  # five colleagues and one phrase
     share = sum(one.event.startswith("bad-") for one in kept) / len(kept)
-    assert 0 < share <= 0.05
+    assert 0.1 < share <= 0.21
 
 
 def test_thirty_accounts_get_round_a_cap_only_where_nobody_looks() -> None:
@@ -234,8 +218,6 @@ def test_the_order_of_the_rows_does_not_matter(rng: random.Random) -> None:
     st.floats(0.001, 0.999),
 )
 def test_the_tail_is_a_bound_and_falls_with_the_count(pair: tuple[int, int], rate: float) -> None:
-    from math import comb
-
     count, of = pair
     exact = sum(comb(of, k) * rate**k * (1 - rate) ** (of - k) for k in range(count, of + 1))
     bound = phrases.tail(count, of, rate)
@@ -282,8 +264,6 @@ def test_a_word_is_explained_by_its_stem_in_the_request() -> None:
 def test_no_source_gives_more_than_the_cap_on_a_day_and_keeps_its_first(
     sent: list[tuple[str, int]], most: int
 ) -> None:
-    from datetime import timedelta
-
     rows: list[Row] = [
         row(
             f"e{place:02}",

@@ -64,7 +64,8 @@ def test_the_tutorial_tells_what_import_and_build_give(project: Path) -> None:
             held_out=[item for task in ("erd", "ddl") for item in wheel.store.suites.items(task)],
             used=frozenset(),
             checks=intake.checker(wheel.config),
-        )
+            kinds={"erd": "mermaid-erd", "ddl": "sql"},
+        ).dataset
     new = sum(row.role == "new" for row in dataset.train)
     line = f"{len(events)} events -> {new} new examples, {len(dataset.train) - new} replayed"
     assert f"{line}, {len(dataset.val)} to val" in told

@@ -11,10 +11,11 @@ from docs_pages import DOCS, reference
 
 import honewheel as hw
 from honewheel import plugins
-from honewheel.settings import Settings
+from honewheel.cli import app
 from honewheel.errors import HonewheelError
 from honewheel.events.ingest import Row
 from honewheel.records import Comparison, Decision
+from honewheel.settings import Settings
 
 VERBS: list[str] = reference.verbs()
 
@@ -29,13 +30,19 @@ def test_the_tables_are_those_the_code_gives(name: str) -> None:
 
 
 def test_a_changed_table_would_be_noticed() -> None:
-    stale = page("configuration.md").replace("`180.0`", "`18.0`")
-    assert reference.fill(stale) == page("configuration.md")
+    for told, wrong in (("`180.0`", "`18.0`"), ('> 0 or `"auto"`', "> 0"), ('`"coverage"`', "")):
+        stale = page("configuration.md").replace(told, wrong)
+        assert stale != page("configuration.md")
+        assert reference.fill(stale) == page("configuration.md")
 
 
 def test_every_verb_has_its_section() -> None:
     told = re.findall(r"^### `honewheel (.+)`$", page("cli.md"), re.MULTILINE)
     assert sorted(told) == sorted(VERBS)
+    flow = [verb.split()[0] for verb in told]
+    assert list(dict.fromkeys(flow)) == app.VERBS
+    titles = re.findall(r"^## (.+)$", page("cli.md"), re.MULTILINE)
+    assert titles[2:] == list(app.SECTIONS)
 
 
 @pytest.mark.parametrize("verb", ["", *VERBS])
@@ -50,7 +57,7 @@ def test_every_option_is_told_in_its_section(verb: str) -> None:
 
 def test_every_setting_is_told_and_none_that_is_gone() -> None:
     keys = [key for key, _ in reference.settings()]
-    assert len(keys) > 25
+    assert len(keys) > 50
     assert set(keys) == set(reference.MEANINGS)
     told = set(re.findall(r"^\| `([a-z]+\.[A-Za-z_.]+)` \|", page("configuration.md"), re.M))
     assert told == set(keys)
@@ -97,7 +104,7 @@ def test_errors_named_in_the_reference_exist() -> None:
 
 def test_every_built_in_kind_and_metric_is_told() -> None:
     text = page("task-kinds.md")
-    for kind in ("mermaid-erd", "sql", "gherkin"):
+    for kind in plugins.names(plugins.TASKS):
         assert f"| `{kind}` |" in text
     schema = {"schema": "CREATE TABLE a (b INTEGER PRIMARY KEY);"}
     for metric in plugins.task("sql").compare("SELECT b FROM a", "SELECT b FROM a", schema):

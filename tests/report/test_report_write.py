@@ -202,6 +202,13 @@ def test_the_data_section_tells_counts_by_task_and_reasons_with_events() -> None
     assert "similarity 0.94" in page.tables["dropped"][1][2]
 
 
+def test_the_data_section_tells_copies_pairs_and_what_curation_decided() -> None:
+    for page in (in_markdown(reported()), " ".join(in_html(reported()).text)):
+        assert "12 of the rows are copies with other names" in page
+        assert "7 preference pairs and 3 rated answers" in page
+        assert "Half-life: 45 days" in page
+
+
 def test_a_dataset_that_retention_removed_leaves_the_sums_and_says_why(store: Store) -> None:
     cycle = fill(store)
     store.files.gc(set())

@@ -45,6 +45,7 @@ REJECTED = (
     'flowchart LR\n A[say "hi"]',
     "flowchart LR\n A -- --> B",
     "flowchart ;LR\n A --> B",
+    "flowchart LR ;\n A --> B",
     "flowchart LR\n A-->B\n linkStyle 3 stroke:#fff",
     "flowchart LR\n subgraph a\n b",
     'C4Context\n Boundary(b, "x") {\n }',

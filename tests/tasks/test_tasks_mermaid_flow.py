@@ -1,3 +1,4 @@
+import re
 import subprocess
 import time
 
@@ -21,7 +22,7 @@ SHOP = """flowchart LR
         web2[Worker] --> db
     end
 """
-LINES = [line for line in SHOP.splitlines()[1:5]]
+LINES = SHOP.splitlines()[1:5]
 BANK = """C4Context
     Person(c, "Customer", "Has an account")
     System_Boundary(b, "Bank") {
@@ -130,8 +131,6 @@ def test_order_comments_and_layout_change_neither_facts_nor_key(lines, between):
 @settings(max_examples=25, deadline=None)
 @given(st.permutations(["user", "web", "db", "mail", "backup", "web2", "cloud"]))
 def test_renaming_ids_changes_facts_but_not_the_key(names):
-    import re
-
     old = ["user", "web", "db", "mail", "backup", "web2", "cloud"]
     fresh = {name: f"n_{other}" for name, other in zip(old, names, strict=True)}
     text = re.sub(r"\b(web2|user|web|db|mail|backup|cloud)\b", lambda m: fresh[m[1]], SHOP)

@@ -27,9 +27,9 @@ def ablate(
     ] = False,
     as_json: show.Json = False,
 ) -> None:
-    """Train with and without each technique, at equal compute, and tell which ones help.
+    """Tell which techniques help, by training with and without each.
 
-    Resumes where it was stopped. The champion is not touched.
+    All trainings are equally long. Resumes where it was stopped; the champion is not touched.
     """
     project = wheel(context)
     with show.run_log(project.config.root, "ablate"), show.Watcher() as watch:

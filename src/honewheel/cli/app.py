@@ -11,18 +11,40 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from honewheel.errors import ConfigError, HonewheelError, InputError, NotFound, NothingNew
 
 DONE, FAILED, REFUSED, USAGE = 0, 1, 2, 3
 _INTERRUPTED = 130  # what shells expect after Ctrl-C
-VERBS = (
-    "init record import synthesize ask failures sample due cycle ablate status versions show trend trace explain promote rollback report gc config "
-    "doctor demo"
-).split()
+SECTIONS = {
+    "Start": "demo init doctor config",
+    "Feedback": "record import suite ask",
+    "Training data": "synthesize sample quarantine dataset",
+    "The wheel": "due cycle report ablate",
+    "Looking": "status versions show trend failures trace explain",
+    "Champions": "promote rollback",
+    "Housekeeping": "gc",
+}
+VERBS = " ".join(SECTIONS.values()).split()
 _UsageError: Any = typer.BadParameter.__base__  # typer exports only this subclass of it
 
+
+class _Flow(TyperGroup):
+    """Lists the verbs in the order of the flow, in sections."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        width = formatter.width - 6 - max(map(len, VERBS))
+        for title, verbs in SECTIONS.items():
+            with formatter.section(title):
+                rows = [(verb, self.commands[verb]) for verb in verbs.split()]
+                formatter.write_dl(
+                    [(verb.ljust(10), one.get_short_help_str(width)) for verb, one in rows]
+                )
+
+
 app = typer.Typer(
+    cls=_Flow,
     name="honewheel",
     help="Feedback in, a proven better model out. Start with `honewheel demo`, or `honewheel "
     "init` in your project.",
@@ -50,7 +72,11 @@ def options(
     ] = None,
     setting: Annotated[
         list[str] | None,
-        typer.Option("--set", help="KEY=VALUE that wins over file and environment; repeatable."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="A setting that wins over file and environment; repeatable.",
+        ),
     ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
@@ -66,6 +92,25 @@ def wheel(context: typer.Context) -> Any:
     return context.with_resource(open_wheel(context.obj["path"], set=context.obj["set"]))
 
 
+def register() -> None:
+    """Import every module that adds verbs to `app`."""
+    from honewheel.cli import (
+        ablate,
+        cycle,
+        dataset,
+        feedback,
+        project,
+        quarantine,
+        queue,
+        synthesize,
+        trend,
+        versions,
+    )
+
+    verbs = ablate, cycle, dataset, feedback, project, quarantine, queue, synthesize, trend
+    assert all((*verbs, versions))  # importing them is all there is to do
+
+
 def main() -> None:
     """Run the command line and turn every expected error into a message and an exit code."""
     sys.exit(call())
@@ -73,9 +118,7 @@ def main() -> None:
 
 def call(words: Sequence[str] | None = None) -> int:
     """Exit code of one command line (`sys.argv` when None); errors are told on stderr."""
-    from honewheel.cli import ablate, cycle, dataset, feedback, project, quarantine, queue, synthesize, trend, versions  # noqa: F401 - register verbs
-
-    app.registered_commands.sort(key=_place)
+    register()
     try:
         code = app(None if words is None else list(words), standalone_mode=False)
     except _UsageError as error:
@@ -96,11 +139,6 @@ def call(words: Sequence[str] | None = None) -> int:
     if code == _INTERRUPTED:
         return _stopped()
     return code if isinstance(code, int) else DONE
-
-
-def _place(command: Any) -> int:
-    """Position of a verb in the flow, which is how the help lists them."""
-    return VERBS.index(command.name or command.callback.__name__)
 
 
 def _stopped() -> int:

@@ -38,7 +38,7 @@ def cycle(
     ] = False,
     as_json: show.Json = False,
 ) -> None:
-    """Feedback -> dataset -> fine-tune -> proof -> promotion or refusal. Resumes after a crash."""
+    """Turn the wheel: data, fine-tune, proof, promotion or refusal. Resumes after a crash."""
     project = wheel(context)
     name = project.config.model(model)[0]
     if if_due and not _is_due(project, name):
@@ -63,7 +63,10 @@ def cycle(
 def _is_due(project: Any, name: str) -> bool:
     """Whether a cycle is due; the reasons are told either way."""
     found = project.due(name)
-    show.say(f"{name} is {'due' if found.fire else 'not due'}: {'; '.join(found.reasons)}")
+    first, *more = found.reasons
+    show.say(f"{name} is {'due' if found.fire else 'not due'}: {first}")
+    for reason in more:
+        show.say(f"  {reason}")
     if found.next_look is not None:
         show.say(f"next look  {found.next_look:%Y-%m-%d %H:%M} UTC")
     return bool(found.fire)
@@ -85,7 +88,7 @@ def report(
     cycle: Annotated[str | None, typer.Argument(help="Cycle; the newest by default.")] = None,
     as_json: show.Json = False,
 ) -> None:
-    """Write the report of a cycle again from the store; prints where it is."""
+    """Write the report of a cycle again; prints where it is."""
     path = wheel(context).report(cycle)
     if as_json:
         show.out({"report": str(path)})

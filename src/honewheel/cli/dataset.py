@@ -10,7 +10,9 @@ import typer
 from honewheel.cli import show
 from honewheel.cli.app import app, wheel
 
-dataset = typer.Typer(help="Sealed datasets: list them, look inside, write them as JSONL.")
+dataset = typer.Typer(
+    no_args_is_help=True, help="Sealed datasets: list them, look inside, write them as JSONL."
+)
 app.add_typer(dataset, name="dataset", rich_help_panel=None)
 
 Name = Annotated[
@@ -24,6 +26,9 @@ def dataset_list(context: typer.Context, as_json: show.Json = False) -> None:
     rows = wheel(context).dataset_list()
     if as_json:
         show.out(rows)
+        return
+    if not rows:
+        show.say("There is no dataset yet. Run: honewheel cycle")
         return
     keys = ("train", "val", "pairs", "rated", "dropped")
     show.table(
@@ -99,7 +104,10 @@ def sample(
     temperature: Annotated[float, typer.Option(help="Above 0, up to 2; higher varies more.")] = 0.8,
     as_json: show.Json = False,
 ) -> None:
-    """Let the champion answer prompts several times, for the next cycle to rank into pairs."""
+    """Let the champion answer prompts, for the next cycle to rank.
+
+    Each is answered several times; curate.preferences makes pairs of answers that differ in value.
+    """
     project = wheel(context)
     with show.run_log(project.config.root, "sample"), show.Watcher() as watch:
         found = project.sample(
@@ -111,10 +119,16 @@ def sample(
         )
     if as_json:
         show.out(found)
-    for row in found:
+    asked = [row for row in found if row["prompts"]]
+    for row in asked:
         show.say(
-            f"{row['version']} answered {row['prompts']:,} prompts {outputs} times: "
-            f"{row['recorded']:,} distinct answers recorded"
+            f"{row['version']}: {row['prompts']:,} x {outputs} answers, "
+            f"{row['recorded']:,} distinct ones recorded"
         )
-    if not any(row["prompts"] for row in found):
-        show.say("Every training prompt is corrected, or was sampled from this version before.")
+    if not asked:
+        show.say(
+            "Nothing to ask: every training prompt is corrected, or was sampled from this version "
+            "before, or none is recorded yet."
+        )
+    elif not project.config.settings.curate.preferences:
+        show.say("Next: curate.preferences = true, so that a cycle ranks them into pairs.")

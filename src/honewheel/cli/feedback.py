@@ -14,7 +14,9 @@ from honewheel.cli.app import FAILED, app, wheel
 from honewheel.errors import InputError
 from honewheel.records import Quarantined, as_dict
 
-suite = typer.Typer(help="Frozen suites: held-out prompts that judge and never train.")
+suite = typer.Typer(
+    no_args_is_help=True, help="Frozen suites: held-out prompts that judge and never train."
+)
 app.add_typer(suite, name="suite", rich_help_panel=None)
 
 Text = Annotated[str | None, typer.Option(help="Text, or @FILE to read it from a file.")]
@@ -40,7 +42,7 @@ def record(
     source: Annotated[str, typer.Option(help="Who says so.")] = "cli",
     as_json: show.Json = False,
 ) -> None:
-    """Record one response with what was said of it; prints its event id."""
+    """Record a response and what was said of it. Prints its event id."""
     row: dict[str, Any] = {
         "task": task,
         "prompt": _text(prompt),
@@ -83,7 +85,7 @@ def import_(
     scale: Annotated[float | None, typer.Option(help="The best score, where it is not 1.")] = None,
     as_json: show.Json = False,
 ) -> None:
-    """Import files of feedback; bad rows are set aside with the reason, good rows are kept."""
+    """Import files of feedback. Bad rows are set aside with the reason, good rows are kept."""
     project = wheel(context)
     reading: dict[str, Any] = {
         "format": format,
@@ -164,6 +166,8 @@ def suite_list(context: typer.Context, as_json: show.Json = False) -> None:
     rows = wheel(context).suite_list()
     if as_json:
         show.out(rows)
+    elif not rows:
+        show.say("There is no frozen suite yet. Run: honewheel suite import FILE --task TASK")
     else:
         show.table(
             ["suite", "task", "role", "items"],

@@ -32,7 +32,7 @@ def init(
 
 @app.command()
 def status(context: typer.Context, as_json: show.Json = False) -> None:
-    """Counts of events, cycles and datasets, what was dropped and why, panels, champions."""
+    """What there is: events, cycles, datasets, panels, champions."""
     found = wheel(context).status()
     if as_json:
         show.out(found)
@@ -79,7 +79,7 @@ def gc(
 
 @app.command()
 def doctor(context: typer.Context, as_json: show.Json = False) -> None:
-    """Check machine, packages, store and bases; says what to do about each trouble."""
+    """Check machine, packages, store and bases. Says what to do about each trouble."""
     found = wheel(context).doctor()
     if as_json:
         show.out(found)
@@ -102,7 +102,7 @@ def demo(
     seed: Annotated[int, typer.Option(help="Seed of the simulated team.")] = 0,
     as_json: show.Json = False,
 ) -> None:
-    """See the whole wheel turn on this machine: no network, no GPU, no data of yours."""
+    """See the wheel turn: no network, no GPU, no data of yours."""
     from honewheel.cli.app import call
     from honewheel.demo.run import run
 

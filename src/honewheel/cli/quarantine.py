@@ -11,7 +11,9 @@ from honewheel.cli import show
 from honewheel.cli.app import app, wheel
 from honewheel.records import as_dict
 
-quarantine = typer.Typer(help="What is held back from training, and your ruling on it.")
+quarantine = typer.Typer(
+    no_args_is_help=True, help="What is held back from training, and your ruling on it."
+)
 app.add_typer(quarantine, name="quarantine", rich_help_panel=None)
 
 SHOWN = 40  # lines of a list for people
@@ -27,6 +29,9 @@ def list_(context: typer.Context, as_json: show.Json = False) -> None:
     found = [as_dict(one) for one in wheel(context).held()]
     if as_json:
         show.out(found)
+        return
+    if not found:
+        show.say("Nothing is held back, and no row was refused.")
         return
     show.table(
         ["state", "name", "source", "why"],

@@ -29,7 +29,7 @@ def ask(
         show.out([as_dict(row) for row in found])
         return
     if not found:
-        show.say("Nothing to ask: a person has spoken of every response.")
+        show.say("Nothing to ask: no response is waiting for a person's word.")
         return
     rows = [[row.event, row.task, row.why, _first_line(row.prompt)] for row in found]
     show.table(["event", "task", "why", "prompt"], rows)
@@ -45,7 +45,7 @@ def failures(
     task: OneTask = None,
     as_json: show.Json = False,
 ) -> None:
-    """Rank what the champion gets wrong, by finding and kind of prompt."""
+    """Rank what the champion gets wrong, by finding and prompt."""
     found = wheel(context).failures(task)
     if as_json:
         show.out([as_dict(row) for row in found])

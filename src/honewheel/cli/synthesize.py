@@ -46,7 +46,7 @@ def synthesize(
     timeout: Annotated[float, typer.Option(help="Seconds a teacher's answer may take.")] = 60.0,
     as_json: show.Json = False,
 ) -> None:
-    """Make examples from documents, templates or a teacher; they only ever train."""
+    """Make examples from documents, templates or a teacher. They only ever train."""
     from honewheel.events.teacher import Endpoint
     from honewheel.loop.synthesize import Order
 
@@ -91,6 +91,8 @@ def _tell(found: Any, previewed: bool, as_json: bool) -> None:
         show.say(f"  {number:,} left out: {reason}")
     for reason, number in found.skipped.items():
         show.say(f"  {number:,} not read: {reason}")
+    if not found.drafts:
+        show.say("  an example is a block or a file in the task's language with prose above it")
     if as_json:
         show.out(as_dict(found))
     elif previewed:

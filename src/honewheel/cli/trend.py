@@ -28,7 +28,7 @@ def trend(
     ] = None,
     as_json: show.Json = False,
 ) -> None:
-    """A task over its cycles: score, successes, validity, acceptance, length, loss."""
+    """A task over its cycles: score, validity, acceptance, loss."""
     if plot is not None and plot.suffix.lower() != ".png":
         raise InputError(f"--plot writes a PNG; give a name that ends in .png, not {plot.name!r}.")
     project = wheel(context)

@@ -53,7 +53,7 @@ def versions(context: typer.Context, model: Model = None, as_json: show.Json = F
 
 @app.command("show")
 def show_(context: typer.Context, name: Name, as_json: show.Json = False) -> None:
-    """Everything known of a version, a cycle (artifacts-0003) or an event."""
+    """Everything known of a version, a cycle or an event."""
     found = wheel(context).show(name)
     if as_json:
         show.out(found)
@@ -63,7 +63,7 @@ def show_(context: typer.Context, name: Name, as_json: show.Json = False) -> Non
 
 @app.command()
 def trace(context: typer.Context, name: Name, as_json: show.Json = False) -> None:
-    """From an event to every version it shaped, or from a version to the events behind it."""
+    """From an event to its versions, or from a version to events."""
     found = wheel(context).trace(name)
     if as_json:
         show.out(found)
@@ -96,7 +96,7 @@ def promote(
     ] = None,
     as_json: show.Json = False,
 ) -> None:
-    """Make a version champion: one the gate promoted, or any with --force REASON."""
+    """Make a version champion. One that the gate promoted, or any with --force REASON."""
     project = wheel(context)
     with show.run_log(project.config.root, "promote"):
         _moved(project.promote(version, force=force), as_json)

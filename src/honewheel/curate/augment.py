@@ -32,10 +32,10 @@ from honewheel.curate import contamination, train_only
 from honewheel.curate.rows import example_id
 from honewheel.errors import InputError, ParseError
 from honewheel.protocols import Task
-from honewheel.records import Example, Fact, Item
+from honewheel.records import Check, Example, Fact, Item
 from honewheel.tasks.sql import SCHEMA
 
-VERSION = 1
+VERSION = 2
 
 RENAMED = "renamed"
 COMMON = 0.2  # a word in more of a task's prompts (by group) is wording
@@ -287,7 +287,7 @@ def _copy(row: Example, task: Task, words: Mapping[str, str]) -> Example | None:
     if _renamed(renamed, {new: old for old, new in words.items()}) != whole:
         return None
     try:
-        if task.check(target, context) != task.check(row.target, row.context):
+        if _verdict(task.check(target, context)) != _verdict(task.check(row.target, row.context)):
             return None
         if not _same_facts(task, row, renamed, words):
             return None
@@ -295,6 +295,11 @@ def _copy(row: Example, task: Task, words: Mapping[str, str]) -> Example | None:
         return None
     name = example_id(row.task, prompt, context, target)
     return replace(row, id=name, prompt=prompt, context=context, target=target, variant=RENAMED)
+
+
+def _verdict(check: Check) -> tuple[float, list[tuple[str, str, int | None]]]:
+    """What a check found, without its messages: they name what it was found on."""
+    return check.score, [(found.code, found.severity, found.line) for found in check.findings]
 
 
 # --- words --------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -26,6 +26,8 @@ from honewheel.curate import (
     balance,
     contamination,
     curriculum,
+    difficulty,
+    flags,
     half_life,
     hard_negatives,
     knowledge,
@@ -36,6 +38,7 @@ from honewheel.curate import (
     rated,
     replay,
     rows,
+    screen,
     selection,
     synthetic,
     weighting,
@@ -69,6 +72,7 @@ _STAGES = (
     rated,
     replay,
     rows,
+    screen,
     selection,
     synthetic,
     weighting,
@@ -81,11 +85,12 @@ class Built:
     """A dataset, and what there is to say of how it came about."""
 
     dataset: Dataset
+    events: int  # that were read
     notes: tuple[str, ...] = ()
 
 
 def build(
-    events: Sequence[Event],
+    events: Iterable[Event],
     *,
     as_of: datetime,
     settings: Settings,
@@ -95,15 +100,18 @@ def build(
     kinds: Mapping[str, str] | None = None,
     learnt: frozenset[str] = frozenset(),
     champion: str | None = None,
+    released: frozenset[str] = frozenset(),
+    rejected: frozenset[str] = frozenset(),
 ) -> Built:
-    """The dataset of these events.
+    """The dataset of these events, which are read more than once and never held all at a time.
 
     `used` holds the ids of examples that the starting adapter has learnt; it is empty when
     training starts from the bare base, which has to be shown everything. `checks(task, text,
     context)` validates a correction. `held_out` are the items of every suite: rows that give one
     away are dropped here, and sealing asserts that none is left. `kinds` maps tasks to their
     kinds (needed by techniques that rewrite artifacts), `learnt` are the events the `champion`
-    (a version's name) was trained on.
+    (a version's name) was trained on; `released` and `rejected` are events on which a person has
+    ruled: the scans hold the first no more, and the second are left out.
 
     Raises:
         NotEnoughData: fewer than `min_examples` new training rows.
@@ -111,18 +119,29 @@ def build(
         Leak: a row overlaps a held-out item although it passed (a defect of this module).
     """
     known = knowledge.of(events, settings, champion)
+    tally = difficulty.Tally(champion, known.calibration, settings.unheard)
+    stock = mix.stock(as_of, settings, known)
     offered, dropped = rows.gather(
-        events,
+        tally.watch(events),
         checks=checks,
         min_value=settings.min_value,
         used=used,
         exclude_sources=settings.unheard,
         value=known.value,
+        stock=stock,
     )
+    total = len(offered) + len(dropped)
     clean, leaking = rows.without_leaks(offered, held_out)
     agreed, conflicting = narrow.settle_conflicts(clean)
     distinct, repeated = narrow.merge_duplicates(agreed)
-    capped, over = _cap(distinct, settings)
+    screened = screen.screen(
+        distinct,
+        poison_mode=settings.poison,
+        generic_mode=settings.generic,
+        released=released,
+        rejected=rejected,
+    )
+    capped, over = _cap(screened.rows, settings, flags.together(screened.flags))
     val = [row.example for row in capped if row.example.split == "val"]
     pool = [row for row in capped if row.example.split == "train"]
     mixed = mix.mix(
@@ -130,25 +149,34 @@ def build(
         as_of=as_of,
         settings=settings,
         known=known,
+        hard=tally.difficulties({row.example.group for row in pool}),
         learnt=learnt,
         kinds=kinds or {},
         held_out=[*held_out, *map(_item, val)],
     )
-    gone = [*dropped, *leaking, *conflicting, *repeated, *over, *mixed.left]
-    _require(mixed.train, len(events), gone, settings)
-    paired = _pairs(mixed.train, known, as_of, settings, checks, kinds or {}, held_out)
+    gone = [*dropped, *leaking, *conflicting, *repeated, *screened.dropped, *over, *mixed.left]
+    _require(mixed.train, total, gone, settings)
+    held = frozenset(item.event for item in screened.dropped)
+    paired = _pairs(
+        mixed.train, known.without(held), as_of, settings, checks, kinds or {}, held_out
+    )
     dataset = _seal(mixed.train, val, gone, held_out, settings.seed, paired)
-    return Built(dataset=dataset, notes=(*known.notes, *mixed.notes, *paired.notes))
+    told = tuple(flag.told for flag in screened.flags)
+    notes = (*known.notes, *told, *mixed.notes, *paired.notes)
+    return Built(dataset=dataset, events=total, notes=notes)
 
 
-def _cap(found: list[Row], settings: Settings) -> narrow.Narrowed:
-    """Each source's share, each day's number, and the share of what was made up."""
+def _cap(found: list[Row], settings: Settings, together: Mapping[str, str]) -> narrow.Narrowed:
+    """Each source's share, each day's number, and the share of what was made up.
+
+    `together` gives the events of sources that act as one a common name.
+    """
     over: list[Dropped] = []
     if settings.source_day_cap is not None:
-        found, more = narrow.cap_days(found, settings.source_day_cap)
+        found, more = narrow.cap_days(found, settings.source_day_cap, together)
         over += more
     if settings.source_cap is not None:
-        found, more = narrow.cap_sources(found, settings.source_cap)
+        found, more = narrow.cap_sources(found, settings.source_cap, together)
         over += more
     found, more = synthetic.cap(found, settings.synthetic_share)
     return found, [*over, *more]
@@ -218,7 +246,7 @@ def _item(row: Example) -> Item:
 def _require(
     train: Sequence[Example], events: int, gone: Sequence[Dropped], settings: Settings
 ) -> None:
-    new = sum(row.role == "new" for row in train)
+    new = sum(row.role == "new" and not row.variant for row in train)  # copies bring nothing new
     if new >= settings.min_examples:
         return
     reasons = Counter(item.reason for item in gone)

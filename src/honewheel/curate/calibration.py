@@ -17,22 +17,26 @@ from __future__ import annotations
 import hashlib
 import math
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from honewheel.curate import evidence, logistic, raters
 from honewheel.curate.evidence import PRIOR, PRIORS, entries, verdicts
 from honewheel.curate.logistic import Array
+from honewheel.curate.stock import Stock
 from honewheel.records import Event
 
 VERSION = f"1.{evidence.VERSION}.{logistic.VERSION}.{raters.VERSION}"
 
 ENOUGH = 200  # events with a person's verdict; below it the hand-set coefficients stay
+MOST = 50_000  # events that are looked at, drawn by hash; more would not move 20 coefficients
 FOLDS = 5
 _STRENGTH = 4.0  # a prior standard deviation of half a logit around the hand-set coefficient
 _COLUMNS = tuple(sorted(PRIORS))
+_PLACE = {column: at + 2 for at, column in enumerate(_COLUMNS)}
 _SPOKEN = frozenset({"rating/person", "thumb/person", "correction/person"})
 
 
@@ -52,7 +56,7 @@ class Calibration:
     coefficients: Mapping[str, float]
     knots: tuple[tuple[float, float], ...]
     says: Mapping[str, float]
-    labelled: int  # events with a verdict of a person
+    labelled: int  # events with a verdict of a person that were looked at
     ece: float
     prior_ece: float
 
@@ -68,14 +72,14 @@ class Calibration:
 def fit(events: Iterable[Event]) -> Calibration | None:
     """The calibration of these events; None below `ENOUGH` events that a person judged.
 
-    A pure function of the set of events: neither the clock nor their order counts.
+    `events` are read twice. A pure function of their set: neither the clock nor their order counts.
     """
-    ordered = sorted(events, key=lambda event: event.id)
-    labelled = [event for event in ordered if verdicts(event, ("person",))]
+    says = raters.say(events)
+    sample: Stock[_Labels] = Stock(MOST, rank=_drawn)
+    labelled = sorted(sample.take(_labels(events, says)), key=lambda one: one.event)
     if len(labelled) < ENOUGH:
         return None
-    says = raters.say(ordered)
-    x, y, weights, folds = _table(labelled, says)
+    x, y, weights, folds = _table(labelled)
     held_out = np.zeros(len(y))
     for fold in range(FOLDS):
         outside = folds != fold
@@ -121,26 +125,54 @@ def logistic1(z: float) -> float:
 _PRIOR = np.array([PRIOR, PRIOR, *(PRIORS[column] for column in _COLUMNS)])
 
 
-def _table(events: Sequence[Event], says: Mapping[str, float]) -> tuple[Array, Array, Array, Array]:
-    """One row a verdict: intercepts and columns, label, weight (at most 1 an event), fold.
+class _Labels(NamedTuple):
+    """One event's verdicts: [verdicts, columns + intercepts], [verdicts], [verdicts]."""
+
+    event: str
+    fold: int
+    rows: Array
+    accepted: Array
+    weights: Array  # at most 1 together
+
+
+def _labels(events: Iterable[Event], says: Mapping[str, float]) -> Iterator[_Labels]:
+    """The verdicts of persons, each beside what all others said.
 
     A verdict weighs by the say of its source: what a coin flipper said is no label.
     """
-    place = {column: at + 2 for at, column in enumerate(_COLUMNS)}
-    rows, labels, weights, folds = [], [], [], []
     for event in events:
-        judged = verdicts(event, ("person",))
-        for source in sorted(judged):
-            row = [1.0, 0.0] + [0.0] * len(_COLUMNS)
-            for column, entry in entries(event, says, without=source):
-                row[place[column]] += entry
-                if column in _SPOKEN:
-                    row[:2] = 0.0, 1.0
-            rows.append(row)
-            labels.append(float(judged[source]))
-            weights.append(says.get(source, 1.0) / len(judged))
-            folds.append(float(_fold(event)))
-    return np.array(rows), np.array(labels), np.array(weights), np.array(folds)
+        if judged := verdicts(event, ("person",)):
+            sources = sorted(judged)
+            yield _Labels(
+                event=event.id,
+                fold=_fold(event),
+                rows=np.array([_row(event, says, source) for source in sources]),
+                accepted=np.array([float(judged[source]) for source in sources]),
+                weights=np.array([says.get(source, 1.0) / len(judged) for source in sources]),
+            )
+
+
+def _row(event: Event, says: Mapping[str, float], source: str) -> list[float]:
+    row = [1.0, 0.0] + [0.0] * len(_COLUMNS)
+    for column, entry in entries(event, says, without=source):
+        row[_PLACE[column]] += entry
+        if column in _SPOKEN:
+            row[:2] = 0.0, 1.0
+    return row
+
+
+def _drawn(labels: _Labels) -> tuple[bytes, str]:
+    return hashlib.blake2b(labels.event.encode(), digest_size=8).digest(), labels.event
+
+
+def _table(found: Sequence[_Labels]) -> tuple[Array, Array, Array, Array]:
+    """One row a verdict: intercepts and columns, label, weight (at most 1 an event), fold."""
+    return (
+        np.concatenate([one.rows for one in found]),
+        np.concatenate([one.accepted for one in found]),
+        np.concatenate([one.weights for one in found]),
+        np.repeat([float(one.fold) for one in found], [len(one.accepted) for one in found]),
+    )
 
 
 def _fold(event: Event) -> int:

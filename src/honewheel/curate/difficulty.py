@@ -11,12 +11,12 @@ least where it always or never does (Foster et al. 2025, arXiv 2502.12272).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 from honewheel.curate import reward
 from honewheel.curate.calibration import Calibration
 from honewheel.curate.rows import Row
+from honewheel.curate.trust import heard
 from honewheel.curate.weighting import Factors
 from honewheel.records import Event
 
@@ -26,38 +26,63 @@ UNKNOWN = 0.5
 FLOOR = 0.1  # of the greatest p(1 - p): nothing falls silent because it is mastered
 
 
-@dataclass(slots=True)
-class _Tally:
-    judged: int = 0
-    accepted: int = 0
+class Tally:
+    """Judged outputs by group, counted while events pass by.
 
-    @property
-    def difficulty(self) -> float:
-        return round(1 - (self.accepted + 1) / (self.judged + 2), 6)
+    `champion` is a version's name ("artifacts@3"): where it has been judged in a group, only its
+    outputs count there, elsewhere those of all versions. What the sources in `unheard` said is
+    not heard. Independent of the events' order.
+    """
+
+    def __init__(
+        self,
+        champion: str | None = None,
+        calibration: Calibration | None = None,
+        unheard: Container[str] = (),
+    ) -> None:
+        self._champion = champion
+        self._calibration = calibration
+        self._unheard = unheard
+        # Group -> (judged, accepted). A long log has many groups and few different pairs.
+        self._pairs: dict[tuple[int, int], tuple[int, int]] = {}
+        self._theirs: dict[str, tuple[int, int]] = {}
+        self._everyone: dict[str, tuple[int, int]] = {}
+
+    def add(self, event: Event) -> None:
+        """Count an event, if somebody judged its output."""
+        accepted = success(heard(event, self._unheard), self._calibration)
+        if accepted is None or event.placement is None:
+            return
+        group = event.placement.group
+        counts = [self._everyone]
+        if self._champion is not None and event.response.version == self._champion:
+            counts.append(self._theirs)
+        for count in counts:
+            judged, well = count.get(group, (0, 0))
+            one = judged + 1, well + accepted
+            count[group] = self._pairs.setdefault(one, one)
+
+    def watch(self, events: Iterable[Event]) -> Iterator[Event]:
+        """The same events, each counted when it is read."""
+        for event in events:
+            self.add(event)
+            yield event
+
+    def difficulties(self, groups: Iterable[str] | None = None) -> dict[str, float]:
+        """Group -> difficulty in (0, 1), for those of `groups` (None: all) with a judged output."""
+        names = self._everyone if groups is None else self._everyone.keys() & groups
+        found = {name: self._theirs.get(name) or self._everyone[name] for name in sorted(names)}
+        return {name: round(1 - (well + 1) / (n + 2), 6) for name, (n, well) in found.items()}
 
 
 def by_group(
     events: Iterable[Event], champion: str | None = None, calibration: Calibration | None = None
 ) -> dict[str, float]:
-    """Group -> difficulty in (0, 1), for the groups with a judged output.
-
-    `champion` is a version's name ("artifacts@3"): where it has been judged in a group, only its
-    outputs count there, elsewhere those of all versions. Independent of the events' order.
-    """
-    theirs: dict[str, _Tally] = {}
-    everyone: dict[str, _Tally] = {}
+    """Group -> difficulty in (0, 1), for the groups with a judged output; see `Tally`."""
+    tally = Tally(champion, calibration)
     for event in events:
-        accepted = success(event, calibration)
-        if accepted is None or event.placement is None:
-            continue
-        tallies = [everyone]
-        if champion is not None and event.response.version == champion:
-            tallies.append(theirs)
-        for tally in tallies:
-            one = tally.setdefault(event.placement.group, _Tally())
-            one.judged += 1
-            one.accepted += accepted
-    return {group: one.difficulty for group, one in sorted((everyone | theirs).items())}
+        tally.add(event)
+    return tally.difficulties()
 
 
 def success(event: Event, calibration: Calibration | None = None) -> bool | None:

@@ -12,8 +12,9 @@ log in which versions change every month may ask for a shorter half-life than it
 
 from __future__ import annotations
 
+import heapq
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -70,28 +71,29 @@ class _Table:
 def observations(
     events: Iterable[Event], calibration: Calibration | None = None
 ) -> list[Observation]:
-    """The judged outputs, oldest verdict first."""
-    found = []
+    """The judged outputs, at most the MOST newest ones, oldest verdict first."""
+    found = heapq.nlargest(MOST, _observed(events, calibration), key=lambda one: (one.at, one.id))
+    return found[::-1]
+
+
+def _observed(events: Iterable[Event], calibration: Calibration | None) -> Iterator[Observation]:
     for event in events:
         accepted = difficulty.success(event, calibration)
         if accepted is None or event.placement is None:
             continue
         response, check = event.response, event.placement.check
-        found.append(
-            Observation(
-                id=event.id,
-                at=utc(max(item.created_at for item in event.feedback)),
-                task=response.task,
-                accepted=accepted,
-                features=(
-                    float(check.valid),
-                    check.score,
-                    math.log1p(len(response.output)),
-                    math.log1p(len(response.prompt)),
-                ),
-            )
+        yield Observation(
+            id=event.id,
+            at=utc(max(item.created_at for item in event.feedback)),
+            task=response.task,
+            accepted=accepted,
+            features=(
+                float(check.valid),
+                check.score,
+                math.log1p(len(response.output)),
+                math.log1p(len(response.prompt)),
+            ),
         )
-    return sorted(found, key=lambda one: (one.at, one.id))
 
 
 def choose(found: Sequence[Observation]) -> HalfLife:

@@ -20,13 +20,20 @@ from honewheel.curate import (
     replay,
     reward,
     selection,
+    trust,
     weighting,
 )
 from honewheel.curate.knowledge import Known
 from honewheel.curate.rows import Row
 from honewheel.curate.settings import Settings
+from honewheel.curate.stock import Stock
 from honewheel.curate.weighting import Factors
 from honewheel.records import Dropped, Example, Item
+
+# Accepted outputs of one task that replay draws from. At a replay share of 0.3 a build asks for
+# 0.43 replayed rows a new one, so 20,000 of a single task are enough for 46,000 corrections; at a
+# few kilobytes a row they take some 50 MiB.
+STOCK = 20_000
 
 Choose: TypeAlias = Callable[[Sequence[Example], int], tuple[Example, ...]]
 
@@ -46,17 +53,17 @@ def mix(
     as_of: datetime,
     settings: Settings,
     known: Known,
+    hard: Mapping[str, float],
     learnt: frozenset[str],
     kinds: Mapping[str, str],
     held_out: Sequence[Item],
 ) -> Mixed:
     """Training examples of the rows in `pool`.
 
-    `learnt` are events the champion was trained on: where `max_examples` cuts, what nobody has
-    learnt yet goes first. `kinds` maps tasks to their kinds, `held_out` is what no copy may
-    give away.
+    `hard` is the difficulty of their groups. `learnt` are events the champion was trained on:
+    where `max_examples` cuts, what nobody has learnt yet goes first. `kinds` maps tasks to their
+    kinds, `held_out` is what no copy may give away.
     """
-    hard = _difficulties(pool, known)
     taken, left = _select(pool, as_of, settings, known, learnt)
     weighed, refused = _weigh(taken, as_of, settings, known, hard)
     copied = augment.augment(
@@ -68,10 +75,18 @@ def mix(
     return Mixed(train=tuple(paced), left=tuple(left), notes=refused)
 
 
-def _difficulties(pool: Sequence[Row], known: Known) -> dict[str, float]:
-    groups = {row.example.group for row in pool}
-    near = [one for one in known.events if one.placement and one.placement.group in groups]
-    return difficulty.by_group(near, known.champion, known.calibration)
+def stock(as_of: datetime, settings: Settings, known: Known) -> Stock[Row]:
+    """What is kept of the accepted outputs while the log is read: the replay's own first choice.
+
+    Ranked as the reservoir ranks them, so that it finds in the stock what it would have found in
+    all of them, except where more than STOCK of one task are asked for.
+    """
+
+    def rank(row: Row) -> tuple[float, str, str]:
+        decayed = _decay(row, as_of, known.half_life_days)
+        return replay.key(decayed, settings.seed), row.example.id, row.event
+
+    return Stock(STOCK, rank=rank, shelf=lambda row: row.example.task)
 
 
 def _select(
@@ -143,6 +158,6 @@ def _weigh(
     return weighed, tuple(one.refused for one in factors if one.refused)
 
 
-def _trust(taken: Sequence[Row], trust: Mapping[str, float]) -> Factors:
+def _trust(taken: Sequence[Row], believed: Mapping[str, float]) -> Factors:
     """A row weighs as much as its writer is trusted; those trusted with nothing are not heard."""
-    return Factors(values=tuple(trust.get(row.source, 1.0) for row in taken))
+    return Factors(values=tuple(trust.factor(row.source, believed) for row in taken))

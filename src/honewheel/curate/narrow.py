@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import date
 
+from honewheel.curate import synthetic
 from honewheel.curate.rows import Row
 from honewheel.records import Dropped, utc
 
@@ -43,7 +44,7 @@ def merge_duplicates(rows: Sequence[Row]) -> Narrowed:
     kept: list[Row] = []
     dropped: list[Dropped] = []
     for same in _grouped(rows, lambda row: (row.example.task, row.example.group, row.target)):
-        first = max(same, key=lambda row: (row.corrected, *row.recency))
+        first = max(same, key=_standing)
         learnt = any(row.corrected and row.example.role == "replay" for row in same)
         kept.append(first.as_role("replay") if learnt else first)
         dropped += [
@@ -127,6 +128,11 @@ def _kinship(row: Row, first: Row) -> str:
     likeness = row.similarity if row.similarity is not None else first.similarity
     told = "" if likeness is None else f"similarity {likeness:.2f}, "
     return f"of {first.event} ({told}group {row.example.group})"
+
+
+def _standing(row: Row) -> tuple[object, ...]:
+    """What stands for its copies: a correction, of a person rather than made up, the newest."""
+    return row.corrected, not row.source.startswith(synthetic.SOURCE), *row.recency
 
 
 def _recency(row: Row) -> tuple[object, ...]:

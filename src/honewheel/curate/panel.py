@@ -9,7 +9,8 @@ import hashlib
 from collections.abc import Container, Iterable
 
 from honewheel.curate import reward
-from honewheel.curate.rows import Checker, heard
+from honewheel.curate.rows import Checker
+from honewheel.curate.trust import heard
 from honewheel.records import Event, Item
 
 VERSION = 1
@@ -27,11 +28,12 @@ def panel(
 
     What the excluded sources said is not heard: who may not teach may not judge either.
     """
-    newest: dict[str, Item] = {}
-    for event in sorted(events, key=lambda one: one.seq):
-        if (item := _item(heard(event, exclude_sources), check, min_value)) is not None:
-            newest[item.group] = item
-    ranked = sorted(newest.values(), key=lambda item: _rank(item.group))
+    newest: dict[str, tuple[int, Item]] = {}
+    for event in events:
+        item = _item(heard(event, exclude_sources), check, min_value)
+        if item is not None and event.seq >= newest.get(item.group, (event.seq, None))[0]:
+            newest[item.group] = event.seq, item
+    ranked = sorted((item for _, item in newest.values()), key=lambda item: _rank(item.group))
     return tuple(sorted(ranked[:size], key=lambda item: item.id))
 
 
@@ -43,7 +45,8 @@ def _item(event: Event, check: Checker, min_value: float) -> Item | None:
     if found is None or reward.value(event) < min_value:
         return None
     response = event.response
-    if not check(response.task, found[1], response.context).valid:
+    written = found[0] == "correction"  # intake has judged the output already
+    if not (check(response.task, found[1], response.context) if written else place.check).valid:
         return None
     return Item(
         id=event.id,

@@ -26,6 +26,7 @@ Not seen: fewer than LEAST rows, a fragment in most of the rows, poison without 
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -57,7 +58,7 @@ def scan(rows: Sequence[Row], *, history: Sequence[Row] = ()) -> tuple[Flag, ...
     can only explain. The order of neither matters.
     """
     flags: list[Flag] = []
-    known = _by_task(sorted(history, key=_recency, reverse=True)[:HISTORY])
+    known = _by_task(heapq.nlargest(HISTORY, history, key=_recency))
     for task, new in sorted(_by_task(rows).items()):
         if len(new) >= 2 * LEAST:
             flags += _scan_task(task, new, known.get(task, []))
@@ -220,8 +221,8 @@ def _fragments(batch: _Batch) -> list[_Found]:
         longest[key] = max(longest.get(key, ()), gram, key=lambda one: (len(one), one))
     ranked = sorted(longest.items(), key=lambda one: (-len(one[0]), one[1]))[:CANDIDATES]
     found = []
-    for places, gram in ranked:
-        if one := _judge(batch, gram, places, len(ranked)):
+    for rows, gram in ranked:
+        if one := _judge(batch, gram, rows, len(ranked)):
             found.append(one)
     return found
 

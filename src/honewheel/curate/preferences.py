@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from statistics import fmean, pstdev
@@ -25,9 +25,10 @@ from typing import NamedTuple
 
 from honewheel.curate import balance, contamination, reward, statements
 from honewheel.curate.dedup import exact_key
-from honewheel.curate.rows import Checker, heard
+from honewheel.curate.rows import Checker
 from honewheel.curate.statements import Statement
 from honewheel.curate.text import canonical_target
+from honewheel.curate.trust import heard
 from honewheel.records import Dropped, Event, Example, Item, Json, Pair, Rated, digest, utc
 
 VERSION = 1
@@ -76,9 +77,10 @@ def pairs(
         judge_error: standard error of `quality`; twice as much is asked at least.
         seed: of the order, and of the choice among outputs of equal quality.
     """
+    told = Questions(events)
     questions: defaultdict[tuple[str, str], list[Event]] = defaultdict(list)
     refused: list[Dropped] = []
-    for event in usable(events, exclude_sources):
+    for event in usable(told, exclude_sources):
         assert event.placement is not None  # usable
         questions[event.response.task, event.placement.exact].append(event)
     found: list[tuple[Pair, datetime]] = []
@@ -104,6 +106,36 @@ def one_per_prompt(found: Iterable[Pair]) -> tuple[Pair, ...]:
         if rival is None or ORIGINS.index(pair.origin) < ORIGINS.index(rival.origin):
             kept[key] = pair
     return tuple(kept.values())
+
+
+class Questions:
+    """The events of questions that may give a pair; the others are not kept.
+
+    A question does where somebody corrected or compared, or where it was asked twice. Of the
+    others a number each is remembered while reading; two numbers that meet by accident keep one
+    event too many, which changes nothing.
+    """
+
+    def __init__(self, events: Iterable[Event]) -> None:
+        self._events = events
+        seen: set[int] = set()
+        self._telling: set[int] = set()
+        for event in events:
+            key = _question(event)
+            spoken = any(item.kind in _TELLING for item in event.feedback)
+            (self._telling if spoken or key in seen else seen).add(key)
+
+    def __iter__(self) -> Iterator[Event]:
+        """The events, read again."""
+        return (event for event in self._events if _question(event) in self._telling)
+
+
+_TELLING = ("correction", "preferred")
+
+
+def _question(event: Event) -> int:
+    exact = "" if event.placement is None else event.placement.exact
+    return hash((event.response.task, exact))
 
 
 def usable(events: Iterable[Event], exclude_sources: Container[str] = ()) -> list[Event]:

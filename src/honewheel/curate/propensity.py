@@ -12,10 +12,14 @@ quality itself among responses of one kind; only judging a random sample tells t
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import sys
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from honewheel.curate import logistic, reward
 from honewheel.curate.logistic import Array
@@ -52,43 +56,51 @@ class Propensity:
         return min(1 / self.probability(response), CLIP)
 
 
-def fit(events: Sequence[Event]) -> Propensity | None:
-    """The propensity of these responses; None when all or none of them have feedback."""
-    heard = np.array([reward.target(event) is not None for event in events], float)
+def fit(events: Iterable[Event]) -> Propensity | None:
+    """The propensity of these responses; None when all or none of them have feedback.
+
+    Reads the events once and keeps some 150 bytes of each.
+    """
+    return _fit(_observe(events))
+
+
+def _fit(seen: _Observed) -> Propensity | None:
+    heard = seen.heard
     if not 0 < heard.sum() < len(heard):
         return None
-    tasks = sorted({event.response.task for event in events})
-    place = {task: at for at, task in enumerate(tasks)}
-    lengths = np.array([_lengths(event.response) for event in events])
-    centre, spread = lengths.mean(axis=0), lengths.std(axis=0)
+    tasks, place = np.unique(seen.tasks, return_inverse=True)
+    centre, spread = seen.lengths.mean(axis=0), seen.lengths.std(axis=0)
     spread[spread < 1e-9] = 1.0
-    x = np.zeros((len(events), len(tasks) + 2))
-    x[np.arange(len(events)), [place[event.response.task] for event in events]] = 1
-    x[:, len(tasks) :] = (lengths - centre) / spread
+    x = np.zeros((len(heard), len(tasks) + 2))
+    x[np.arange(len(heard)), place] = 1
+    x[:, len(tasks) :] = (seen.lengths - centre) / spread
     b = _coefficients(x, heard, len(tasks))
     return Propensity(
-        tasks=dict(zip(tasks, (round(float(one), 6) for one in b), strict=False)),
+        tasks=dict(zip(map(str, tasks), (round(float(one), 6) for one in b), strict=False)),
         slopes=_pair(b[len(tasks) :]),
         centre=_pair(centre),
         spread=_pair(spread),
     )
 
 
-def factors(rows: Sequence[Row], events: Sequence[Event]) -> Factors:
+def factors(rows: Sequence[Row], events: Iterable[Event]) -> Factors:
     """Inverse propensity of each row with mean 1, or all 1 with the reason.
 
-    `events` are all responses of the tasks, those without feedback among them; a row of which none
-    is in the log (made, not recorded) stands for itself. Refused when all responses have feedback
-    (nothing to correct) and when the effective sample size of the rows falls below 50.
+    `events` are all responses of the tasks, those without feedback among them, and are read twice;
+    a row of which none is in the log (made, not recorded) stands for itself. Refused when all
+    responses have feedback (nothing to correct) and when the effective sample size of the rows
+    falls below 50.
     """
-    found = fit(sorted(events, key=lambda event: event.id))
+    seen = _observe(events)
+    found = _fit(seen)
     plain = tuple(1.0 for _ in rows)
     if found is None:
-        told = f"all {len(events):,} responses have feedback, so there is nothing to correct"
+        count = len(seen.heard)
+        told = f"all {count:,} responses have feedback, so there is nothing to correct"
         return Factors(values=plain, refused=f"Inverse propensity is not used: {told}.")
     wanted = {row.event for row in rows}
-    known = {event.id: event.response for event in events if event.id in wanted}
-    raw = [found.weight(known[row.event]) if row.event in known else 1.0 for row in rows]
+    known = {event.id: found.weight(event.response) for event in events if event.id in wanted}
+    raw = [known.get(row.event, 1.0) for row in rows]
     effective = ess(raw)
     if effective < LEAST:
         told = (
@@ -109,6 +121,24 @@ def snips(values: Sequence[float], weights: Sequence[float]) -> float | None:
         return None
     weighted = math.fsum(w * v for w, v in zip(weights, values, strict=True))
     return weighted / math.fsum(weights)
+
+
+class _Observed(NamedTuple):
+    heard: Array  # [n] 1 where somebody spoke, by event id
+    tasks: npt.NDArray[np.str_]  # [n]
+    lengths: Array  # [n, 2]
+
+
+def _observe(events: Iterable[Event]) -> _Observed:
+    names, tasks = [], []
+    numbers = array("d")
+    for event in events:
+        names.append(event.id)
+        tasks.append(sys.intern(event.response.task))
+        numbers.extend((float(reward.target(event) is not None), *_lengths(event.response)))
+    order = sorted(range(len(names)), key=names.__getitem__)
+    table = np.frombuffer(numbers).reshape(-1, 3)[order]
+    return _Observed(table[:, 0], np.array([tasks[at] for at in order]), table[:, 1:])
 
 
 def _lengths(response: Response) -> tuple[float, float]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping, Sequence
+import sys
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import pairwise
 from typing import TypeAlias
 
 from honewheel.curate import contamination, reward
+from honewheel.curate.stock import Stock
 from honewheel.curate.text import canonical_target
+from honewheel.curate.trust import heard
 from honewheel.errors import InputError
 from honewheel.records import (
     Check,
@@ -58,7 +62,7 @@ class Row:
         return replace(self, example=replace(self.example, role=role))
 
     def drop(self, reason: str, detail: str) -> Dropped:
-        return Dropped(event=self.event, reason=reason, detail=detail)
+        return Dropped(event=self.event, reason=reason, detail=sys.intern(detail))
 
 
 def example_id(task: str, prompt: str, context: Mapping[str, str], target: str) -> str:
@@ -68,37 +72,55 @@ def example_id(task: str, prompt: str, context: Mapping[str, str], target: str) 
 
 
 def gather(
-    events: Sequence[Event],
+    events: Iterable[Event],
     *,
     checks: Checker,
     min_value: float,
     used: frozenset[str],
     exclude_sources: Container[str] = (),
     value: Callable[[Event], float] = reward.value,
+    stock: Stock[Row] | None = None,
 ) -> tuple[list[Row], list[Dropped]]:
-    """Every event, by id, as a row or as dropped. Raises InputError on an event given twice.
+    """Every event as a row or as dropped, each list by event id.
 
-    What excluded sources said is not heard; an event of which nobody else spoke is dropped.
+    What excluded sources said is not heard; an event of which nobody else spoke is dropped. Events
+    are read once, in any order, and not kept. Corrections stay all; of accepted outputs those that
+    `stock` keeps (None: all), the others are dropped as "not replayed". So memory grows with the
+    corrections and, by about 200 bytes an event, with what is dropped.
+
+    Raises InputError on an event given twice.
     """
     rows: list[Row] = []
     dropped: list[Dropped] = []
-    previous: str | None = None
-    for event in sorted(events, key=lambda event: event.id):
-        if event.id == previous:
-            raise InputError(f"Event {event.id} was given twice; a dataset takes each event once.")
-        previous = event.id
-        offer = _offer(event, heard(event, exclude_sources), checks, min_value, used, value)
+    for event in events:
+        spoken = heard(event, exclude_sources)
+        offer: Row | Dropped | None = _offer(event, spoken, checks, min_value, used, value)
+        if stock is not None and isinstance(offer, Row) and not offer.corrected:
+            offer = _evict(stock, offer)
         if isinstance(offer, Row):
             rows.append(offer)
-        else:
+        elif offer is not None:
             dropped.append(offer)
+    rows += stock or ()
+    rows.sort(key=lambda row: row.event)
+    dropped.sort(key=lambda item: item.event)
+    _require_once(rows, dropped)
     return rows, dropped
 
 
-def heard(event: Event, exclude_sources: Container[str]) -> Event:
-    """The event without the feedback of these sources."""
-    kept = tuple(item for item in event.feedback if item.source not in exclude_sources)
-    return event if len(kept) == len(event.feedback) else replace(event, feedback=kept)
+def _evict(stock: Stock[Row], row: Row) -> Dropped | None:
+    """Put an accepted output into stock; what went for it, if anything did."""
+    gone = stock.offer(row)
+    if gone is None:
+        return None
+    return gone.drop("not replayed", f"{stock.most:,} others of its task were drawn before it")
+
+
+def _require_once(rows: Sequence[Row], dropped: Sequence[Dropped]) -> None:
+    names = sorted([row.event for row in rows] + [item.event for item in dropped])
+    for name, following in pairwise(names):
+        if name == following:
+            raise InputError(f"Event {name} was given twice; a dataset takes each event once.")
 
 
 def without_leaks(rows: Sequence[Row], held_out: Sequence[Item]) -> tuple[list[Row], list[Dropped]]:
@@ -125,7 +147,8 @@ def _offer(
     """`event` is `whole` without what excluded sources said."""
 
     def refuse(reason: str, detail: str) -> Dropped:
-        return Dropped(event=event.id, reason=reason, detail=detail)
+        # Most of a long log is dropped, with few different words: equal ones are one string.
+        return Dropped(event=event.id, reason=reason, detail=sys.intern(detail))
 
     place = event.placement
     if place is None:

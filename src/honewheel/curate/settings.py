@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from honewheel.curate import trust
 from honewheel.errors import ConfigError
 
 Scanning = Literal["off", "flag", "hold"]
@@ -64,4 +65,4 @@ class Settings:
     @property
     def unheard(self) -> tuple[str, ...]:
         """Sources whose feedback does not count: excluded ones, and those trusted with nothing."""
-        return (*self.exclude_sources, *(name for name, share in self.trust.items() if not share))
+        return (*self.exclude_sources, *sorted(trust.muted(self.trust)))

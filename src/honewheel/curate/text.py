@@ -14,6 +14,7 @@ VERSION = 1
 # whole sentence and every edit would look like a new text.
 _UNSPACED = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _WORD = re.compile(f"[{_UNSPACED}]|[^\\W{_UNSPACED}]+")
+_ASCII_WORD = re.compile(r"\w+", re.ASCII)
 
 
 def canonical(text: str) -> str:
@@ -22,6 +23,8 @@ def canonical(text: str) -> str:
     Case is folded because a prompt that differs in nothing else asks the same thing, and a
     false match here only keeps a row out of training.
     """
+    if text.isascii():  # as below, at a third of the cost
+        return " ".join(text.lower().split())
     return " ".join(unicodedata.normalize("NFC", text).casefold().split())
 
 
@@ -33,6 +36,8 @@ def canonical_target(text: str) -> str:
 
 def words(text: str) -> list[str]:
     """The words of a canonical text, without punctuation."""
+    if text.isascii():  # as below, at a third of the cost
+        return _ASCII_WORD.findall(text.lower())
     return _WORD.findall(canonical(text))
 
 
@@ -44,4 +49,6 @@ def shingles(text: str, size: int) -> set[str]:
     found = words(text) or canonical(text).split()
     if not found:
         return set()
-    return {" ".join(found[at : at + size]) for at in range(max(1, len(found) - size + 1))}
+    if len(found) <= size:
+        return {" ".join(found)}
+    return set(map(" ".join, zip(*(found[at:] for at in range(size)), strict=False)))

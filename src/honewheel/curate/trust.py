@@ -11,46 +11,33 @@ that its own task's check finds invalid never becomes a target, whoever likes it
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping
 from dataclasses import replace
 
-from honewheel.curate.rows import Row
-from honewheel.errors import ConfigError
 from honewheel.records import Event, Feedback
 
 VERSION = 1
 
 
-def heard(events: Sequence[Event], trust: Mapping[str, float]) -> list[Event]:
-    """The events without feedback of 0-trust sources and without thumbs that a validator outranks.
+def heard(event: Event, silent: Container[str]) -> Event:
+    """The event without feedback of `silent` sources and without thumbs a validator outranks."""
+    kept = [item for item in event.feedback if item.source not in silent]
+    if any(_is_fault(item) for item in kept):
+        kept = [item for item in kept if not _is_thumb_up(item)]
+    return event if len(kept) == len(event.feedback) else replace(event, feedback=tuple(kept))
 
-    Raises ConfigError on a share outside [0, 1].
+
+def factor(source: str, trust: Mapping[str, float]) -> float:
+    """What the weight of a row is multiplied by: trust in who wrote its target, in [0, 1].
+
+    An accepted output was written by nobody (""): trust in who accepted it is in its value.
     """
-    for source, share in sorted(trust.items()):
-        if not 0 <= share <= 1:
-            raise ConfigError(f"curate.trust.{source} = {share:g} must be in 0 .. 1.")
-    silent = muted(trust)
-    return [_heard(event, silent) for event in events]
-
-
-def factor(row: Row, trust: Mapping[str, float]) -> float:
-    """What the weight of a row is multiplied by: trust in who wrote its target, in (0, 1].
-
-    An accepted output was written by no source (trust in who accepted it is in its value).
-    """
-    return trust.get(row.source, 1.0) if row.corrected else 1.0
+    return trust.get(source, 1.0) if source else 1.0
 
 
 def muted(trust: Mapping[str, float]) -> frozenset[str]:
     """The sources that are not heard at all."""
     return frozenset(source for source, share in trust.items() if share == 0)
-
-
-def _heard(event: Event, silent: frozenset[str]) -> Event:
-    kept = [item for item in event.feedback if item.source not in silent]
-    if any(_is_fault(item) for item in kept):
-        kept = [item for item in kept if not _is_thumb_up(item)]
-    return event if len(kept) == len(event.feedback) else replace(event, feedback=tuple(kept))
 
 
 def _is_fault(item: Feedback) -> bool:

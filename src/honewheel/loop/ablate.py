@@ -120,7 +120,13 @@ class Study:
     def open(self, listen: Listener) -> None:
         """Read the log and fix what is asked. Raises NotEnoughData without held-out prompts."""
         self.material: Material = material.gather(
-            self.store, self.config, self.model, self._champion(), self.as_of_seq, listen
+            self.store,
+            self.config,
+            self.model,
+            self._champion(),
+            self.as_of_seq,
+            self.clock(),
+            listen,
         )
         names = [suite.name for suite in self.material.suites]
         self.suites: list[Suite] = proof.panels(
@@ -169,7 +175,7 @@ class Study:
     def sizes(self) -> list[int]:
         """Numbers of new examples for a learning curve."""
         rows = self.trainings(self.config)[0].dataset.train
-        total = sum(row.role == "new" for row in rows)
+        total = sum(row.role == "new" and not row.variant for row in rows)
         least = self.config.settings.curate.min_examples
         return sorted({max(least, round(share * total)) for share in CURVE_SHARES})
 

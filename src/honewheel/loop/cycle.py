@@ -95,6 +95,8 @@ def _start(store: Store, config: Config, model: str, clock: Callable[[], datetim
     previous = next(iter(store.cycles.list(model, 1)), None)
     if previous and previous.state == "done" and previous.as_of_seq == seq:
         same = previous.config == _frozen(config) and _still_stands(store, previous)
+        ruled = store.held.last()
+        same = same and (ruled is None or ruled <= previous.as_of)
         if same and _measured(store, previous) == proof.suites(store, config, model):
             raise NothingNew(
                 "Nothing to do: no feedback or suite has arrived and no setting has changed since "
@@ -311,7 +313,7 @@ def _trained(dataset: Dataset, enough: int) -> tuple[str, ...]:
     A handful of corrections cannot be expected to lift a task: it stays a guard. When no task
     has enough, all that have new rows count.
     """
-    count = Counter(row.task for row in dataset.train if row.role == "new")
+    count = Counter(row.task for row in dataset.train if row.role == "new" and not row.variant)
     return tuple(task for task in dataset.tasks if count[task] >= enough) or dataset.tasks
 
 

@@ -43,8 +43,9 @@ def run(store: Store, config: Config, listen: Callable[[Progress], None]) -> int
     with store.exclusive("intake"):
         while responses := store.log.unplaced(BATCH):
             batch = _Batch(store, check, judges)
-            for response in responses:
-                batch.add(response)
+            signed = dedup.signatures([(one.prompt, one.context) for one in responses])
+            for one in zip(responses, signed, dedup.all_bands(signed), strict=True):
+                batch.add(*one)
             store.intake.place(batch.placements, batch.bands, batch.signatures)
             done += len(responses)
             listen(Progress(stage="intake", step=done, total=0))
@@ -72,10 +73,8 @@ class _Batch:
     seen: dict[tuple[str, int], list[Candidate]] = field(default_factory=lambda: defaultdict(list))
     exact: dict[tuple[str, str], Candidate] = field(default_factory=dict)
 
-    def add(self, response: Response) -> None:
+    def add(self, response: Response, signed: bytes, keys: tuple[int, ...]) -> None:
         key = dedup.exact_key(response.prompt, response.context)
-        signed = dedup.signature(response.prompt, response.context)
-        keys = dedup.bands(signed)
         near = self._candidates(response.task, key, keys)
         link = dedup.link(response.id, key, signed, near)
         place = _place(response, link)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,15 +17,29 @@ from honewheel.records import Event, Item, Json, Progress, Suite, Version
 from honewheel.store import Store
 
 
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """The events of some tasks up to a sequence number, read page by page each time."""
+
+    store: Store
+    tasks: Sequence[str]
+    up_to: int
+
+    def __iter__(self) -> Iterator[Event]:
+        return self.store.log.events(self.tasks, self.up_to)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Material:
     """What a dataset is built of, and what it must not touch."""
 
-    events: Sequence[Event]
+    events: Logged
     held_out: Sequence[Item]
     suites: Sequence[Suite]  # frozen ones; their items are in `held_out` too
     champion: str | None  # version whose failures tell what is hard
     learnt: frozenset[str]  # events it was trained on
+    released: frozenset[str]  # events that the scans must not hold, by a person's word
+    rejected: frozenset[str]  # events that must not train, by a person's word
 
 
 def gather(
@@ -34,22 +48,25 @@ def gather(
     model: str,
     champion: Version | None,
     as_of_seq: int,
+    as_of: datetime,
     listen: Callable[[Progress], None],
 ) -> Material:
-    """Take in what is new, then everything of a model's tasks that was known at `as_of_seq`."""
+    """Take in what is new, then everything of a model's tasks that was known then."""
+    rulings = store.held.rulings(as_of)
     intake.run(store, config, listen=listen)
     suites = proof.frozen(store, config, model)
     held_out = [item for suite in suites for item in suite.items]
     held_out += proof.held_back(store, config, model, as_of_seq)
-    events = list(store.log.events(config.model(model)[1].tasks, as_of_seq))
     dataset = champion.dataset if champion else None
     learnt = store.datasets.used_events([dataset]) if dataset else set()
     return Material(
-        events=events,
+        events=Logged(store, config.model(model)[1].tasks, as_of_seq),
         held_out=held_out,
         suites=suites,
         champion=champion.name if champion else None,
         learnt=frozenset(learnt),
+        released=frozenset(name for name, one in rulings.items() if one.verdict == "release"),
+        rejected=frozenset(name for name, one in rulings.items() if one.verdict == "drop"),
     )
 
 
@@ -65,6 +82,8 @@ def make(material: Material, config: Config, as_of: datetime) -> Built:
         kinds={name: task.kind for name, task in config.settings.tasks.items()},
         learnt=material.learnt,
         champion=material.champion,
+        released=material.released,
+        rejected=material.rejected,
     )
 
 
@@ -75,11 +94,17 @@ def seal(turn: Turn, champion: Version) -> dict[str, Any]:
 
     def work() -> Json:
         material = gather(
-            turn.store, turn.config, turn.model, champion, cycle.as_of_seq, turn.listen
+            turn.store,
+            turn.config,
+            turn.model,
+            champion,
+            cycle.as_of_seq,
+            cycle.as_of,
+            turn.listen,
         )
         built = make(material, turn.config, cycle.as_of)
         turn.store.datasets.seal(built.dataset, cycle.id, cycle.as_of_seq)
-        summary = _summary(built, len(material.events))
+        summary = _summary(built)
         # What judges is fixed before training: a suite that comes later may hold training rows.
         return summary | {"suites": [[suite.name, suite.hash] for suite in material.suites]}
 
@@ -102,13 +127,14 @@ def training_settings(config: Config, model: str) -> dict[str, Json]:
     return settings
 
 
-def _summary(built: Built, events: int) -> dict[str, Json]:
+def _summary(built: Built) -> dict[str, Json]:
     dataset = built.dataset
+    roles = Counter(row.role for row in dataset.train if not row.variant)
     return {
         "dataset": dataset.hash,
-        "events": events,
-        "new": sum(row.role == "new" for row in dataset.train),
-        "replay": sum(row.role == "replay" for row in dataset.train),
+        "events": built.events,
+        "new": roles["new"],
+        "replay": roles["replay"],
         "val": len(dataset.val),
         "simulated": sum(row.simulated for row in dataset.train),
         "tasks": list(dataset.tasks),
@@ -126,6 +152,6 @@ def _message(found: dict[str, Any]) -> str:
         f"{found['events']:,} events -> {found['new']:,} new examples, "
         f"{found['replay']:,} replayed, {found['val']:,} to val"
     )
-    text += f", {found['copies']:,} of them copies" if found["copies"] else ""
+    text += f", {found['copies']:,} renamed copies" if found["copies"] else ""
     text += f", {found['pairs']:,} pairs" if found["pairs"] else ""
     return f"{text}; not used: {dropped}" if dropped else text

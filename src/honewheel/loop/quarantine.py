@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Literal, TypeAlias
 
 from honewheel.config import Config
-from honewheel.curate import narrow, rows, trust
+from honewheel.curate import narrow, reward, rows, trust
 from honewheel.curate.flags import Flag
 from honewheel.curate.screen import screen
 from honewheel.errors import InputError, NotFound
@@ -121,13 +121,14 @@ def _require_held(store: Store, config: Config, names: Sequence[str]) -> None:
 def _scanned(store: Store, config: Config, rulings: Mapping[str, Ruling]) -> list[Waiting]:
     """What the scans flag among the rows that a build would look at."""
     settings = config.settings.curate
-    events = list(store.log.events(tuple(config.settings.tasks), store.log.last_seq()))
+    silent = {*settings.exclude_sources, *trust.muted(settings.trust)}
+    events = store.log.events(tuple(config.settings.tasks), store.log.last_seq())
     offered, _ = rows.gather(
-        trust.heard(events, settings.trust),
+        (trust.heard(event, silent) for event in events),
         checks=intake.checker(config),
         min_value=settings.min_value,
         used=frozenset(),
-        exclude_sources=settings.exclude_sources,
+        value=lambda event: reward.value(event, None, settings.trust),
     )
     distinct, _ = narrow.merge_duplicates(narrow.settle_conflicts(offered)[0])
     screened = screen(

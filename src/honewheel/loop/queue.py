@@ -10,7 +10,7 @@ from honewheel.curate import ask as asking
 from honewheel.curate import hard_negatives
 from honewheel.curate.ask import Ask
 from honewheel.curate.hard_negatives import Failure
-from honewheel.curate.rows import heard
+from honewheel.curate.trust import heard
 from honewheel.errors import NotFound
 from honewheel.loop import intake, proof
 from honewheel.loop.registry import CHAMPION

@@ -26,9 +26,9 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from honewheel import gate
-from honewheel.settings import Trigger
 from honewheel.errors import ConfigError
 from honewheel.records import utc
+from honewheel.settings import Trigger
 
 VERSION = 1
 
@@ -294,7 +294,7 @@ def refusal(found: Power) -> str:
         f"the test set is too small to see an effect of {100 * found.gain:g} points: "
         f"{found.missing:,} more items needed ({found.needed:,} independent prompts, there are "
         f"{found.prompts:,}; variance of the paired difference {found.variance:.2g}, {source}). "
-        f"Import a frozen suite (honewheel suite import FILE), {other}"
+        f"Import a frozen suite (honewheel suite import FILE --task TASK), {other}"
     )
 
 

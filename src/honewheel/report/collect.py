@@ -55,7 +55,8 @@ class TaskRows:
 class Build:
     """What the feedback became: `events` seen, examples by part, events left out by reason.
 
-    `simulated` is how many of the `trained` rows (new and replayed) no person stands behind.
+    `simulated` is how many of the `trained` rows (new and replayed) no person stands behind,
+    `copies` how many of them were made of others; `pairs` and `rated` are sealed beside them.
     """
 
     dataset: str
@@ -66,6 +67,10 @@ class Build:
     simulated: int
     dropped: tuple[DropReason, ...]
     tasks: tuple[TaskRows, ...]
+    copies: int = 0
+    pairs: int = 0
+    rated: int = 0
+    notes: tuple[str, ...] = ()  # what curation has to say of this dataset
     unread: str | None = None  # why `tasks` is empty: the sealed file was removed or is damaged
 
     @property
@@ -230,6 +235,10 @@ def _build(store: Store, output: Mapping[str, Any]) -> Build:
         simulated=output["simulated"],
         dropped=tuple(sorted(dropped, key=lambda drop: (-drop.count, drop.reason))),
         tasks=tasks,
+        copies=output["copies"],
+        pairs=output["pairs"],
+        rated=output["rated"],
+        notes=tuple(output["notes"]),
         unread=unread,
     )
 
@@ -243,7 +252,7 @@ def _tasks(store: Store, dataset: str) -> tuple[tuple[TaskRows, ...], str | None
 
 
 def _rows_by_task(dataset: Dataset) -> tuple[TaskRows, ...]:
-    parts = Counter((row.task, str(row.role)) for row in dataset.train)
+    parts = Counter((row.task, str(row.role)) for row in dataset.train if not row.variant)
     parts.update((row.task, "val") for row in dataset.val)
     simulated = Counter(row.task for row in dataset.train if row.simulated)
     return tuple(

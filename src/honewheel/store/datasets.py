@@ -7,19 +7,21 @@ such rows. Their events stand in the lineage too, after the examples, with the r
 
 from __future__ import annotations
 
+import itertools
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, Table, func, insert, select
 
 from honewheel.atomic import space_errors
 from honewheel.errors import Damaged, InputError, NotFound
-from honewheel.records import Dataset, Dropped, Role, Split, as_dict, dataset_hash
+from honewheel.records import Dataset, Dropped, Role, Split, dataset_hash
 from honewheel.store import tables
-from honewheel.store.db import Database, chunks
+from honewheel.store.db import CHUNK, Database, chunks
 from honewheel.store.files import Files
 from honewheel.store.rows import (
     read_pairs,
@@ -129,11 +131,12 @@ class Datasets:
     def dropped(self, wanted: str) -> Sequence[Dropped]:
         """Why events are not in a dataset, in the order given. Raises NotFound."""
         self._summary(wanted)
-        query = select(_dropped).where(_dropped.c.dataset == wanted)
+        columns = (_dropped.c.event, _dropped.c.reason, _dropped.c.detail)
+        query = select(*columns).where(_dropped.c.dataset == wanted).order_by(_dropped.c.position)
         with self._db.read() as connection:
             return [
-                Dropped(event=row.event, reason=row.reason, detail=row.detail)
-                for row in connection.execute(query.order_by(_dropped.c.position))
+                Dropped(event=event, reason=sys.intern(reason), detail=sys.intern(detail))
+                for event, reason, detail in connection.execute(query)
             ]
 
     def uses(self, event_id: str) -> Sequence[Use]:
@@ -231,19 +234,31 @@ def _insert(
             number=last + 1,
         )
     )
-    lineage = [
-        {"dataset": dataset.hash, "position": position, "event": event} | place
-        for position, (place, events) in enumerate(_places(dataset))
-        for event in dict.fromkeys(events)
-    ]
-    if lineage:
-        connection.execute(insert(_lineage), lineage)
-    dropped = [
-        {"dataset": dataset.hash, "position": position} | as_dict(item)
-        for position, item in enumerate(dataset.dropped)
-    ]
-    if dropped:
-        connection.execute(insert(_dropped), dropped)
+    _fill(connection, _lineage, _uses(dataset))
+    _fill(connection, _dropped, _reasons(dataset))
+
+
+def _fill(connection: Connection, table: Table, rows: Iterator[dict[str, Any]]) -> None:
+    """Insert rows CHUNK at a time: a dataset of a long log leaves out a million events."""
+    while some := list(itertools.islice(rows, CHUNK)):
+        connection.execute(insert(table), some)
+
+
+def _uses(dataset: Dataset) -> Iterator[dict[str, Any]]:
+    for position, (place, events) in enumerate(_places(dataset)):
+        for event in dict.fromkeys(events):
+            yield {"dataset": dataset.hash, "position": position, "event": event} | place
+
+
+def _reasons(dataset: Dataset) -> Iterator[dict[str, Any]]:
+    for position, item in enumerate(dataset.dropped):
+        yield {
+            "dataset": dataset.hash,
+            "position": position,
+            "event": item.event,
+            "reason": item.reason,
+            "detail": item.detail,
+        }
 
 
 def _places(dataset: Dataset) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:

@@ -2,7 +2,7 @@ r"""A JSON Schema from the context, ready to judge values, whatever stands in it
 
 Dialects: drafts 4, 6, 7, 2019-09 and 2020-12 (the default). References stay within the schema:
 nothing is fetched. `format` is not judged. A schema may come from anywhere, so the work is bounded
-where the standard leaves it open: 100,000 steps a value (a step is one keyword, and one more for
+where the standard leaves it open: 50,000 steps a value (a step is one keyword, and one more for
 each entry of it), one second for all searches by `pattern`.
 """
 
@@ -22,7 +22,7 @@ from honewheel.tasks.json_text import Refused, read
 if TYPE_CHECKING:
     from jsonschema import ValidationError
 
-MAX_STEPS = 100_000
+MAX_STEPS = 50_000
 PATTERN_SECONDS = 1.0
 MAX_MESSAGE = 200  # characters of a message; the library quotes whole values
 

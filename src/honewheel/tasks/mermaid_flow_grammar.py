@@ -84,20 +84,22 @@ _LABELLED_LINKS = {
     for name, (start, bad, end) in _LABELLED.items()
 }
 _PIPED = re.compile(rf"\|(?P<text>{_QUOTED}|{_PLAIN}+)\|[ ]?")
-_HEADER = re.compile(r"(?:graph|flowchart)(?:[ \t]+(?:TB|TD|BT|RL|LR)[ \t]*(?=[\n;])|[ \t]*(?=\n))")
+_HEADER = re.compile(
+    r"(?:graph|flowchart)(?:[ \t]+(?:TB|TD|BT|RL|LR)(?:(?=;)|[ \t]*(?=\n))|[ \t]*(?=\n))"
+)
 _BLANK = re.compile(r"[ \t\n;]*")
 _END_OF_LINE = re.compile(r"[ \t]*(?=[\n;])")
 _DIRECTION = re.compile(r"direction[ \t]+(?:TB|TD|BT|RL|LR)[ \t]*(?=\n)")
 _SWALLOWED = re.compile(r"direction\s+(?:TB|TD|BT|RL|LR)")
 _SUBGRAPH = re.compile(
-    rf"subgraph[ ](?:(?P<id>{_ID})[ \t]*\[(?P<text>{_QUOTED}|{_PLAIN}+)\]|(?P<quoted>{_QUOTED})"
+    rf"subgraph[ ](?:(?P<id>{_ID})[ \t]*\[(?P<text>{_QUOTED}|{_UPRIGHT})\]|(?P<quoted>{_QUOTED})"
     rf"|(?P<words>{_ID}(?:[ ]+{_ID})*))"
 )
 _END = re.compile(r"end(?=[ \t]*[\n;])")
-_VALUE = rf"(?!(?:{'|'.join(_WORDS)})\b)[#A-Za-z0-9.%]+"
-_STYLE = rf"[A-Za-z-]+:{_VALUE}(?:[ -]{_VALUE})*"
+_VALUE = rf"(?![#0-9]*(?:{'|'.join(_WORDS)})\b)[#A-Za-z0-9.%]+"
+_STYLE = rf"[A-Za-z]+(?:-[A-Za-z]+)*:{_VALUE}(?:[ -]{_VALUE})*"
 _STYLES = rf"{_STYLE}(?:,[ ]*{_STYLE})*"
-_URL = rf'"[^"\n]+"(?:[ ]{_QUOTED})?(?:[ ](?:_self|_blank|_parent|_top))?'
+_URL = rf'"[^"\n]+"(?:[ ]{_QUOTED})?(?:[ ](?:_self|_blank|_parent|_top))?(?=[\n;])'
 _SILENT = re.compile(
     rf"(?:style[ ](?P<styled>{_ID})[ ]{_STYLES}"
     rf"|linkStyle[ ](?:default|(?P<numbers>[0-9]+(?:,[0-9]+)*))[ ]{_STYLES}"

@@ -44,7 +44,7 @@ class Prose:
         if embed is not None and not embedder:
             raise ConfigError("An embedder of prose needs a name; give Prose(embed, 'NAME').")
         self._embed = embed
-        self.version = "prose/1" if embed is None else f"prose/1+{embedder}"
+        self.version = f"{self.kind}/1" if embed is None else f"{self.kind}/1+{embedder}"
 
     def check(self, output: str, context: Mapping[str, str]) -> Check:
         """Errors for no text and for text that goes round in circles; warnings for text that

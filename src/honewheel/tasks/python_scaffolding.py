@@ -15,7 +15,7 @@ import tokenize
 from collections.abc import Iterator
 
 from honewheel.records import Finding
-from honewheel.tasks.python_shape import DEFINITIONS, Definition, without_docstring
+from honewheel.tasks.python_shape import DEFINITIONS, Definition, Function, without_docstring
 
 _MEANT_EMPTY = {"abstractmethod", "overload", "abstractproperty"}
 _ASSIGNMENTS = (ast.Assign, ast.AnnAssign)
@@ -61,7 +61,7 @@ def _parts(tree: ast.Module) -> Iterator[Definition]:
                 yield node
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             decorators = {_last_name(item) for item in node.decorator_list}
-            if not protocol and not decorators & _MEANT_EMPTY:
+            if not protocol and not decorators & _MEANT_EMPTY and not _is_idle_hook(node):
                 yield node
             protocol = False
         waiting += [(child, protocol) for child in reversed([*ast.iter_child_nodes(node)])]
@@ -71,10 +71,13 @@ def _is_stub(node: Definition) -> bool:
     body = without_docstring(node.body)
     if isinstance(node, ast.ClassDef):
         return not node.bases and not node.decorator_list
-    if node.name.startswith("__") and node.name.endswith("__"):
-        body = [item for item in body if not isinstance(item, ast.Pass | ast.Return)]
-        return bool(body) and all(_is_dots(item) or _is_refusal(item) for item in body)
     return all(_is_empty(item) or _is_refusal(item) for item in body)
+
+
+def _is_idle_hook(node: Function) -> bool:
+    body = without_docstring(node.body)
+    hook = node.name.startswith("__") and node.name.endswith("__")
+    return hook and all(isinstance(item, ast.Pass) for item in body)
 
 
 def _is_empty(node: ast.stmt) -> bool:
