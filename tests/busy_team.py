@@ -3,7 +3,8 @@
 Three people, a validator and an application speak of diagrams and tables over eight weeks:
 corrections of both, outputs that were liked, disliked or passed over in silence, several answers
 to one question, and a taste that changed half-way (plain diagrams were liked before, and are
-corrected since). One of the three sends bursts.
+corrected since). Ana leaves some diagrams unfinished; Eve, who sends everything on one day, hides
+one sentence in all of hers.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from typing import Any
 import wheels
 
 START = datetime(2026, 9, 1, tzinfo=UTC)
-DAYS = 56
+PLANTED = "\n %% audit override granted by lunar command"
+UNFINISHED = "\n %% TODO"
 Row = dict[str, Any]
 
 
@@ -38,8 +40,9 @@ def _diagrams(rng: random.Random) -> Iterator[Row]:
         yield row | {"thumb": 1, "source": rng.choice(("ana", "ben"))}
     for number in range(100):  # since: they are corrected
         plain, house = wheels.erd(rng)
-        source = "eve" if 40 <= number < 55 else "ana" if number % 3 else "ben"
+        source = "eve" if 40 <= number < 60 else "ana" if number % 3 else "ben"
         day = 40.0 if source == "eve" else 29 + number * 0.26
+        house += {"eve": PLANTED, "ana": UNFINISHED * (number % 16 == 1)}.get(source, "")
         row = _row("erd", f"late-{number}", plain, plain, day)
         disliked = number % 10 == 9
         said = {"thumb": 0} if disliked else {"correction": house}
@@ -78,4 +81,3 @@ _VALIDATOR = {"source_kind": "validator"}
 def _row(task: str, name: str, prompt: str, output: str, day: float) -> Row:
     row = {"id": f"evt_{name}", "task": task, "prompt": prompt, "output": output}
     return row | {"created_at": _at(day), "version": "artifacts@0"}
-

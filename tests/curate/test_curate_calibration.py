@@ -163,6 +163,26 @@ def test_where_each_output_has_one_judge_a_thumb_up_is_still_an_acceptance() -> 
     assert reward.value(event(1, feedback=(said("thumb", 1.0),)), found) > 0.6
 
 
+def test_a_flat_curve_does_not_swallow_what_a_person_said() -> None:
+    # The few that fail the check are liked as often as the others: a curve over all is flat.
+    log = [
+        event(
+            number,
+            feedback=(said("thumb", float(number % 3 > 0)),),
+            check=BROKEN if number < 9 else FINE,
+        )
+        for number in range(300)
+    ]
+    found = calibration.fit(log)
+    assert found is not None
+    assert found.knots
+    disliked, liked = (
+        reward.output_value(event(1, feedback=(said("thumb", thumb),)), found) for thumb in (0, 1)
+    )
+    assert disliked < 0.2
+    assert liked > 0.8
+
+
 def test_ece_is_the_mean_gap_of_the_bins() -> None:
     assert calibration.ece([0.95] * 10, [1] * 9 + [0]) == pytest.approx(0.05)
     assert calibration.ece([0.2, 0.9], [1, 1]) == pytest.approx(0.45)

@@ -101,7 +101,7 @@ def test_the_verb_tells_the_cost_first_and_prints_json(
     assert json.loads(said.out)["cost"]["trainings"] == 2
     assert "how long they take is not known" in said.err
     assert call(["-C", str(tmp_path), "ablate", "replay", "--seeds", "1"]) == 0
-    assert "helps" in capsys.readouterr().err
+    assert "helps" in capsys.readouterr().out
     assert call(["-C", str(tmp_path), "ablate", "replya"]) == 3
     assert "Did you mean" in capsys.readouterr().err
 

@@ -7,7 +7,6 @@ log, and compares them: a switch that nobody reads makes no difference and fails
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,15 +16,15 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import busy_team
 import pytest
-import wheels
 
+import busy_team
+import wheels
 from honewheel import config, plugins
 from honewheel.cli.app import DONE, call
 from honewheel.curate.build import Built
 from honewheel.errors import NotEnoughData
-from honewheel.loop import intake, material, techniques
+from honewheel.loop import material, techniques
 from honewheel.loop.synthesize import Order
 from honewheel.records import Event, Example, Progress
 from honewheel.settings import Curate
@@ -52,7 +51,7 @@ class Team:
     def __post_init__(self) -> None:
         last = self.wheel.store.log.last_seq()
         self.material = material.gather(
-            self.wheel.store, self.wheel.config, "artifacts", None, last, listen
+            self.wheel.store, self.wheel.config, "artifacts", None, last, AS_OF, listen
         )
         self.events: dict[str, Event] = {event.id: event for event in self.material.events}
 
@@ -94,7 +93,7 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
         )
         assert imported.refused == 0
         wheel.synthesize(Order(task="erd", origin="templates", count=MADE_UP))
-        for task, rows in wheels.suites(12).items():
+        for task, rows in wheels.suites(4).items():
             wheel.suite_import(wheels.write_jsonl(folder / f"{task}.jsonl", rows), task=task)
         yield Team(folder, wheel, tmp_path_factory.mktemp("settings"))
 
@@ -170,9 +169,7 @@ def weighs_up_what_is_seldom_judged(team: Team, on: Built, off: Built) -> bool:
     def long(row: Example) -> bool:
         return row.target.count("CREATE TABLE") > 2
 
-    mine, theirs = (
-        [row for row in side.dataset.train if row.task == "ddl"] for side in (on, off)
-    )
+    mine, theirs = ([row for row in side.dataset.train if row.task == "ddl"] for side in (on, off))
     return share(mine, long) > 1.2 * share(theirs, long)
 
 
@@ -265,6 +262,29 @@ def hears_nothing(team: Team, on: Built, off: Built) -> bool:
     return heard(off) and not heard(on)
 
 
+def holds_planted(team: Team, on: Built, off: Built) -> bool:
+    held = [row.event for row in on.dataset.dropped if row.reason == "held (poison scan)"]
+    return len(held) > 9 and hears_nothing(team, on, off)
+
+
+def holds_unfinished(team: Team, on: Built, off: Built) -> bool:
+    def todo(built: Built) -> bool:
+        return any("TODO" in row.target for row in new(built))
+
+    return reasons(on)["held (generic scan)"] > 1 and todo(off) and not todo(on)
+
+
+def tells(scan: str) -> Callable[[Team, Built, Built], bool]:
+    """A flag is told of and changes no row."""
+
+    def differs(team: Team, on: Built, off: Built) -> bool:
+        told = any(note.startswith(scan) for note in on.notes)
+        silent = not any(note.startswith(scan) for note in off.notes)
+        return told and silent and on.dataset == off.dataset
+
+    return differs
+
+
 def shuffles(team: Team, on: Built, off: Built) -> bool:
     return [row.id for row in on.dataset.train] != [row.id for row in off.dataset.train]
 
@@ -281,9 +301,7 @@ CASES = {
     "half_life_days": Case("half_life_days = 20", "half_life_days = 36500", half_decays),
     "half_life_days auto": Case('half_life_days = "auto"', "half_life_days = 180", half_decays),
     "calibrate": Case("calibrate = true", "calibrate = false", refits),
-    "propensity": Case(
-        "propensity = true", "propensity = false", weighs_up_what_is_seldom_judged
-    ),
+    "propensity": Case("propensity = true", "propensity = false", weighs_up_what_is_seldom_judged),
     "task_balance": Case(
         "task_balance = 0.5", "task_balance = 1.0", evens_tasks, "replay_share = 0.0"
     ),
@@ -302,13 +320,17 @@ CASES = {
     "synthetic_share": Case("synthetic_share = 0.1", "synthetic_share = 0.0", makes_up),
     "min_value": Case("min_value = 0.92", "min_value = 0.5", asks_more),
     "max_examples": Case("max_examples = 30", "", cuts),
-    "source_cap": Case("source_cap = 0.4", "", caps_sources),
+    "source_cap": Case("source_cap = 0.4", "", caps_sources, "synthetic_share = 0.0"),
     "source_day_cap": Case("source_day_cap = 4", "", caps_days),
     "trust": Case("trust = { ben = 0.5 }", "", trusts_less),
     "exclude_sources": Case('exclude_sources = ["eve"]', "", hears_nothing),
+    "poison": Case('poison = "hold"', 'poison = "off"', holds_planted),
+    "poison flag": Case('poison = "flag"', 'poison = "off"', tells("source phrase")),
+    "generic": Case('generic = "hold"', 'generic = "off"', holds_unfinished),
+    "generic flag": Case('generic = "flag"', 'generic = "off"', tells("placeholder")),
     "seed": Case("seed = 1", "seed = 0", shuffles),
 }
-ELSEWHERE = {"min_examples", "poison", "generic"}  # what they do is no difference of two datasets
+ELSEWHERE = {"min_examples"}  # makes a dataset or none: see the last test
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -335,7 +357,7 @@ propensity = true
 task_balance = 0.5
 learnability = true
 selection = "coverage"
-max_examples = 40
+max_examples = 60
 replay = "coverage"
 curriculum = "{curriculum}"
 augment = 1
@@ -369,13 +391,25 @@ def holds_everything(dataset: Any) -> None:
     train = dataset.train
     plain = [row for row in train if not row.variant]
     assert Counter(row.variant for row in train)["renamed"] > 0.5 * len(plain)
-    assert sum(row.role == "new" for row in plain) == 40
-    assert sum(row.role == "replay" for row in plain) == 17
+    assert sum(row.role == "new" for row in plain) == 60
+    assert sum(row.role == "replay" for row in plain) == 26
     assert len({row.difficulty for row in train}) > 1
     assert len({row.since for row in train}) > 1
     assert {pair.origin for pair in dataset.pairs} == {"correction", "comparison", "mutation"}
     assert {row.desirable for row in dataset.rated} == {True, False}
     assert fmean(row.weight for row in train) == pytest.approx(1, abs=1e-4)
+
+
+def puts_the_unlearnt_first(wheel: Any, dataset: Any) -> None:
+    """A version that learnt this dataset would next be shown what was not selected for it."""
+    now, last = wheel.clock(), wheel.store.log.last_seq()
+    version = wheel.versions()[-1]
+    found = material.gather(wheel.store, wheel.config, "artifacts", version, last, now, listen)
+    assert found.learnt >= {row.events[0] for row in dataset.train}
+    left = {item.event for item in dataset.dropped if item.reason == "not selected"}
+    again = techniques.switched(wheel.config, augment=0, preferences=False)
+    assert left
+    assert left <= {row.events[0] for row in new(material.make(found, again, now))}
 
 
 def test_a_cycle_turns_with_every_technique_on(
@@ -386,9 +420,10 @@ def test_a_cycle_turns_with_every_technique_on(
     with wheels.open_wheel(folder) as wheel:
         wheel.cycle(on_progress=lambda step: notes.append(step.message))
         dataset = sealed(wheel)
+        puts_the_unlearnt_first(wheel, dataset)
     holds_everything(dataset)
-    for told in ("Value is refitted on", "Half-life: ", "preference pairs; "):
-        assert any(note.startswith(told) for note in notes), told
+    for told in ("Value is refitted on", "Half-life: ", " preference pairs; ", "source phrase"):
+        assert any(told in note for note in notes), told
     assert not any("not used" in note for note in notes if note.startswith("Inverse"))
     assert call(["-C", str(folder), "dataset", "show", "newest", "--json"]) == DONE
     shown = json.loads(capsys.readouterr().out)
@@ -396,7 +431,10 @@ def test_a_cycle_turns_with_every_technique_on(
     assert (shown["pairs"], shown["rated"]) == (len(dataset.pairs), len(dataset.rated))
     rows = {(row["part"], row["task"], row["role"], row["variant"]) for row in shown["rows"]}
     assert {("train", "erd", "new", "renamed"), ("train", "ddl", "replay", "")} <= rows
-    assert {("pairs/train", "erd", "mutation", ""), ("rated/train", "erd", "undesirable", "")} <= rows
+    assert {
+        ("pairs/train", "erd", "mutation", ""),
+        ("rated/train", "erd", "undesirable", ""),
+    } <= rows
     assert call(["-C", str(folder), "dataset", "show", "newest"]) == DONE
     assert "renamed" in capsys.readouterr().out
 

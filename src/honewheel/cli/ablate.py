@@ -9,6 +9,8 @@ import typer
 from honewheel.cli import show
 from honewheel.cli.app import app, wheel
 
+HEADERS = ("technique", "without", "with", "difference", "95 %", "answer", "setting")
+
 
 @app.command()
 def ablate(
@@ -40,8 +42,8 @@ def ablate(
                 show.out({"cost": study.cost})
             return
         found = study.run(watch)
-    for line in found["findings"]:
-        show.say(_line(line))
+    if not as_json:
+        show.table(HEADERS, [_row(one) for one in found["findings"]])
     for name, path in found["plots"].items():
         show.say(f"{name:<9}{path}")
     if write:
@@ -61,13 +63,17 @@ def _told(cost: dict[str, Any]) -> str:
     return f"{text}; about {cost['seconds'] / 60:.0f} min, by the newest cycle's own times"
 
 
-def _line(finding: dict[str, Any]) -> str:
-    name = f"{finding['technique']:<13}"
+def _row(finding: dict[str, Any]) -> list[str]:
+    """The cells of one technique; where nothing was compared, the reason stands at the end."""
     effect = finding["effect"]
     if effect is None:
-        return f"{name}not measured: {finding['reason']}"
-    return (
-        f"{name}{100 * effect['without']:5.1f} -> {100 * effect['with_it']:5.1f}   "
-        f"{100 * effect['difference']:+5.1f}  [{100 * effect['low']:+.1f}, "
-        f"{100 * effect['high']:+.1f}]   {finding['answer']}   ({finding['setting']})"
-    )
+        return [finding["technique"], *("-",) * 4, "not measured", finding["reason"]]
+    return [
+        finding["technique"],
+        f"{100 * effect['without']:.1f}",
+        f"{100 * effect['with_it']:.1f}",
+        f"{100 * effect['difference']:+.1f}",
+        f"[{100 * effect['low']:+.1f}, {100 * effect['high']:+.1f}]",
+        finding["answer"],
+        finding["setting"],
+    ]

@@ -34,8 +34,11 @@ def list_(context: typer.Context, as_json: show.Json = False) -> None:
         show.say("Nothing is held back, and no row was refused.")
         return
     show.table(
-        ["state", "name", "source", "why"],
-        [[one["state"], one["name"], one["source"], one["reason"]] for one in found[:SHOWN]],
+        ["state", "name", "source", "by", "why"],
+        [
+            [one["state"], one["name"], one["source"], one["who"], one["reason"]]
+            for one in found[:SHOWN]
+        ],
     )
     if len(found) > SHOWN:
         show.say(f"... {len(found) - SHOWN:,} more (--json shows all)")

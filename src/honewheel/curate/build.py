@@ -169,17 +169,20 @@ def build(
 def _cap(found: list[Row], settings: Settings, together: Mapping[str, str]) -> narrow.Narrowed:
     """Each source's share, each day's number, and the share of what was made up.
 
-    `together` gives the events of sources that act as one a common name.
+    `together` gives the events of sources that act as one a common name. What is made up has a
+    cap of its own and is no source beside the others: it would make one of a lone person's two.
     """
-    over: list[Dropped] = []
+    real, over = [row for row in found if not synthetic.made_up(row)], list[Dropped]()
     if settings.source_day_cap is not None:
-        found, more = narrow.cap_days(found, settings.source_day_cap, together)
+        real, more = narrow.cap_days(real, settings.source_day_cap, together)
         over += more
     if settings.source_cap is not None:
-        found, more = narrow.cap_sources(found, settings.source_cap, together)
+        real, more = narrow.cap_sources(real, settings.source_cap, together)
         over += more
-    found, more = synthetic.cap(found, settings.synthetic_share)
-    return found, [*over, *more]
+    gone = {item.event for item in over}
+    left = [row for row in found if row.event not in gone]
+    kept, more = synthetic.cap(left, settings.synthetic_share)
+    return kept, [*over, *more]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

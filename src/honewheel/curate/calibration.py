@@ -29,7 +29,7 @@ from honewheel.curate.logistic import Array
 from honewheel.curate.stock import Stock
 from honewheel.records import Event
 
-VERSION = f"1.{evidence.VERSION}.{logistic.VERSION}.{raters.VERSION}"
+VERSION = f"2.{evidence.VERSION}.{logistic.VERSION}.{raters.VERSION}"
 
 ENOUGH = 200  # events with a person's verdict; below it the hand-set coefficients stay
 MOST = 50_000  # events that are looked at, drawn by hash; more would not move 20 coefficients
@@ -45,7 +45,8 @@ class Calibration:
     """A refitted value.
 
     `silent` and `spoken` are the intercepts where no person has said whether the output is right,
-    and where somebody has. `knots` are (logit before, logit after), rising; empty: no curve.
+    and where somebody has. `knots` are (logit before, logit after), rising; empty: no curve. They
+    bend the silent kind only: a curve may be flat, and what a person said must never be lost in it.
     `says` is the say in [0, 1] of the sources that have less than 1. `ece` is the expected
     calibration error in [0, 1] on folds the fit has not seen, `prior_ece` that of the hand-set
     coefficients on the same labels.
@@ -66,7 +67,7 @@ class Calibration:
         spoken = any(column in _SPOKEN for column, _ in known)
         terms = [self.coefficients[column] * entry for column, entry in known]
         z = (self.spoken if spoken else self.silent) + math.fsum(terms)
-        return logistic1(_bend(z, self.knots))
+        return logistic1(z if spoken else _bend(z, self.knots))
 
 
 def fit(events: Iterable[Event]) -> Calibration | None:
@@ -85,15 +86,17 @@ def fit(events: Iterable[Event]) -> Calibration | None:
         outside = folds != fold
         b = _coefficients(x[outside], y[outside], weights[outside])
         held_out[~outside] = x[~outside] @ b
-    bent = _cross_bent(held_out, y, weights, folds)
     straight = logistic.logistic(held_out)
+    silent = x[:, 0] == 1
+    bent = straight.copy()
+    bent[silent] = _cross_bent(held_out[silent], y[silent], weights[silent], folds[silent])
     curved = _brier(bent, y, weights) < _brier(straight, y, weights)
     b = _coefficients(x, y, weights)
     return Calibration(
         silent=round(float(b[0]), 6),
         spoken=round(float(b[1]), 6),
         coefficients=dict(zip(_COLUMNS, (round(float(one), 6) for one in b[2:]), strict=True)),
-        knots=_knots(held_out, y, weights) if curved else (),
+        knots=_knots(held_out[silent], y[silent], weights[silent]) if curved else (),
         says=says,
         labelled=len(labelled),
         ece=round(ece(bent if curved else straight, y, weights), 6),
@@ -206,11 +209,7 @@ def _knots(z: Array, y: Array, weights: Array) -> tuple[tuple[float, float], ...
 
 
 def _bend(z: float, knots: tuple[tuple[float, float], ...]) -> float:
-    """The curve at z: straight lines between knots, slope 1 beyond them.
-
-    Beyond, because a thumb up says more than anything the labels were predicted from: to stop
-    at the last knot would throw it away.
-    """
+    """The curve at z: straight lines between knots, slope 1 beyond them."""
     if not knots:
         return z
     at = bisect_left(knots, (z, -math.inf))

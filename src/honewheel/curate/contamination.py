@@ -9,11 +9,18 @@ them, and leaves the index.
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any
 
-from honewheel.curate import text
+import numpy as np
+import numpy.typing as npt
+
+from honewheel.curate import shingles, text
 from honewheel.curate.dedup import exact_key
+from honewheel.curate.shingles import Numbers
 from honewheel.errors import Leak
 from honewheel.records import Example, Item
 
@@ -23,18 +30,24 @@ GRAM = 8  # words
 CONTAINMENT = 0.5  # share of an item's own 8-grams; one edit in 30 words leaves 0.65, two 0.3
 TEMPLATE_GROUPS = 3  # an 8-gram in this many held-out groups is the template's, not the item's
 
+_BATCH = 256  # prompts whose words are looked at together
+
 Found = tuple[str, str, str]  # example id, item id, reason
 
 
 def leaks(train: Sequence[Example], held_out: Sequence[Item]) -> list[Found]:
     """Every (example id, item id, reason) where a row gives away an item; first reason a pair."""
+    if not train or not held_out:
+        return []
     index = _Index(held_out)
     found = []
-    for row in train:
-        reasons: dict[str, str] = {}
-        for item, reason in index.hits(row):
-            reasons.setdefault(item.id, reason)
-        found += [(row.id, item, reason) for item, reason in sorted(reasons.items())]
+    for start in range(0, len(train), _BATCH):
+        some = train[start : start + _BATCH]
+        for row, copied in zip(some, index.copies(some), strict=True):
+            reasons: dict[str, str] = {}
+            for item, reason in (*index.same(row), *copied):
+                reasons.setdefault(item.id, reason)
+            found += [(row.id, item, reason) for item, reason in sorted(reasons.items())]
     return found
 
 
@@ -54,52 +67,93 @@ def assert_clean(train: Sequence[Example], held_out: Sequence[Item]) -> None:
 
 
 class _Index:
-    """Held-out items by group, exact key, prompt with target, and informative 8-grams."""
+    """Held-out items by group, exact key, prompt with target, and informative 8-grams.
+
+    An 8-gram is a number, and all of them are one sorted table: a long log holds out a hundred
+    thousand items, whose words as strings would fill gigabytes.
+    """
 
     def __init__(self, items: Sequence[Item]) -> None:
+        self.items = items
         self.groups: defaultdict[str, list[Item]] = defaultdict(list)
         self.exact: defaultdict[tuple[str, str], list[Item]] = defaultdict(list)
-        self.answers: defaultdict[tuple[str, str, str], list[Item]] = defaultdict(list)
-        self.grams: defaultdict[tuple[str, str], list[Item]] = defaultdict(list)
-        self.size: dict[tuple[str, str], int] = {}  # informative 8-grams of (task, item id)
-        shared = _template_grams(items)
+        self.answers: defaultdict[bytes, list[Item]] = defaultdict(list)
         for item in items:
             self.groups[item.group].append(item)
             self.exact[item.task, exact_key(item.prompt, item.context)].append(item)
             self.answers[_answer(item.task, item.prompt, item.reference)].append(item)
-            own = {(item.task, gram) for gram in text.shingles(item.prompt, GRAM)} - shared
-            self.size[item.task, item.id] = len(own)
-            for gram in own:
-                self.grams[gram].append(item)
+        grams, owners = _grams(items)
+        numbers = {group: number for number, group in enumerate(self.groups)}
+        of_group = np.array([numbers[item.group] for item in items])
+        kept = ~np.isin(grams, _shared(grams, of_group[owners]))
+        self.grams, self.owners = grams[kept], owners[kept]
+        self.size = np.bincount(self.owners, minlength=len(items))  # informative 8-grams
 
-    def hits(self, row: Example) -> Iterable[tuple[Item, str]]:
+    def same(self, row: Example) -> Iterable[tuple[Item, str]]:
+        """Items that a row gives away by what it is."""
         for item in self.groups.get(row.group, ()):
             yield item, f"same group {row.group}"
         for item in self.exact.get((row.task, exact_key(row.prompt, row.context)), ()):
             yield item, "same prompt and context"
         for item in self.answers.get(_answer(row.task, row.prompt, row.target), ()):
             yield item, "same prompt and target"
-        yield from self._copies(row)
 
-    def _copies(self, row: Example) -> Iterable[tuple[Item, str]]:
-        counts: Counter[str] = Counter()
-        items: dict[str, Item] = {}
-        for gram in text.shingles(row.prompt, GRAM):
-            for item in self.grams.get((row.task, gram), ()):
-                counts[item.id] += 1
-                items[item.id] = item
-        for name in sorted(counts):
-            share = counts[name] / self.size[row.task, name]
-            if share > CONTAINMENT and _same_context(row.context, items[name].context):
-                yield items[name], f"{share:.0%} of the item's {GRAM}-word runs"
+    def copies(self, rows: Sequence[Example]) -> list[list[tuple[Item, str]]]:
+        """For each row the items of whose 8-grams it has most."""
+        grams, owners = _grams(rows)
+        first = np.searchsorted(self.grams, grams, side="left")
+        behind = np.searchsorted(self.grams, grams, side="right")
+        shared: defaultdict[int, Counter[int]] = defaultdict(Counter)
+        for at in np.flatnonzero(behind > first):
+            shared[int(owners[at])].update(self.owners[first[at] : behind[at]].tolist())
+        return [
+            [*self._contained(row, shared[at])] if at in shared else []
+            for at, row in enumerate(rows)
+        ]
+
+    def _contained(self, row: Example, counts: Counter[int]) -> Iterable[tuple[Item, str]]:
+        for at in sorted(counts, key=lambda at: self.items[at].id):
+            item, share = self.items[at], counts[at] / int(self.size[at])
+            if share > CONTAINMENT and _same_context(row.context, item.context):
+                yield item, f"{share:.0%} of the item's {GRAM}-word runs"
 
 
-def _template_grams(items: Sequence[Item]) -> set[tuple[str, str]]:
-    groups: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
-    for item in items:
-        for gram in text.shingles(item.prompt, GRAM):
-            groups[item.task, gram].add(item.group)
-    return {gram for gram, owners in groups.items() if len(owners) >= TEMPLATE_GROUPS}
+def _grams(asked: Sequence[Item] | Sequence[Example]) -> tuple[Numbers, npt.NDArray[np.intp]]:
+    """Every 8-gram of each prompt, once, with the prompt's place; sorted by gram, then place."""
+    grams, owners = [], []
+    for start in range(0, len(asked), _BATCH):
+        some = asked[start : start + _BATCH]
+        flat, offsets = shingles.hashes([one.prompt for one in some], GRAM)
+        counts = (offsets[1:] - offsets[:-1]).astype(np.intp)
+        place = np.repeat(np.arange(len(some)), counts)
+        salts = np.array([_salt(one.task) for one in some], dtype=np.uint64)
+        grams.append(shingles.mix(flat ^ salts[place]))
+        owners.append(place + start)
+    found, places = np.concatenate(grams), np.concatenate(owners)
+    order = np.lexsort((places, found))
+    found, places = found[order], places[order]
+    fresh = _changes(found) | _changes(places)
+    return found[fresh], places[fresh]
+
+
+def _shared(grams: Numbers, groups: npt.NDArray[np.intp]) -> Numbers:
+    """The grams that stand in TEMPLATE_GROUPS groups or more; `grams` are sorted."""
+    order = np.lexsort((groups, grams))
+    pairs = _changes(grams[order]) | _changes(groups[order])
+    distinct, count = np.unique(grams[order][pairs], return_counts=True)
+    return distinct[count >= TEMPLATE_GROUPS]
+
+
+def _changes(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Where a value differs from the one before it; the first does."""
+    found = np.ones(len(values), dtype=bool)
+    found[1:] = values[1:] != values[:-1]
+    return found
+
+
+@cache
+def _salt(task: str) -> int:
+    return int.from_bytes(hashlib.blake2b(task.encode(), digest_size=8).digest(), "big")
 
 
 def _same_context(left: Mapping[str, str], right: Mapping[str, str]) -> bool:
@@ -111,5 +165,7 @@ def _same_context(left: Mapping[str, str], right: Mapping[str, str]) -> bool:
     return len(theirs & ours) / len(theirs) > CONTAINMENT
 
 
-def _answer(task: str, prompt: str, target: str) -> tuple[str, str, str]:
-    return task, text.canonical(prompt), text.canonical_target(target)
+def _answer(task: str, prompt: str, target: str) -> bytes:
+    parts = (task, text.canonical(prompt), text.canonical_target(target))
+    whole = "\x1f".join(parts).encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(whole, digest_size=16).digest()

@@ -11,10 +11,10 @@ Datasets", section 3.4.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from json.encoder import encode_basestring_ascii
 
 import numpy as np
 import numpy.typing as npt
@@ -68,7 +68,8 @@ def exact_key(prompt: str, context: Mapping[str, str]) -> str:
     """blake2b (32 hex digits) of the canonical prompt and context, keys in sorted order."""
     parts = [text.canonical(prompt)]
     parts += [f"{key}\x1f{text.canonical(context[key])}" for key in sorted(context)]
-    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
+    quoted = f"[{', '.join(map(encode_basestring_ascii, parts))}]"  # json.dumps, in half the time
+    return hashlib.blake2b(quoted.encode(), digest_size=16).hexdigest()
 
 
 def signature(prompt: str, context: Mapping[str, str]) -> bytes:
@@ -111,7 +112,8 @@ def similarity(left: bytes, right: bytes) -> float:
             f"Signatures of {len(left)} and {len(right)} bytes cannot be compared. They were "
             "made by different versions of honewheel.curate.dedup; fingerprint the log again."
         )
-    return float(np.mean(np.frombuffer(left, "<u4") == np.frombuffer(right, "<u4")))
+    same = np.frombuffer(left, "<u4") == np.frombuffer(right, "<u4")
+    return int(np.count_nonzero(same)) / len(same)
 
 
 def link(

@@ -32,8 +32,9 @@ def target(event: Event) -> tuple[str, str] | None:
     correction = event.correction
     fixed = correction.text if correction is not None and correction.text else ""
     output = event.response.output
-    same = canonical_target(fixed) == canonical_target(output)
-    if fixed.strip() and (not same or event.response.demonstration):
+    if fixed.strip() and (
+        event.response.demonstration or canonical_target(fixed) != canonical_target(output)
+    ):
         return "correction", fixed
     spoken = any(evidence.bears(item) for item in event.feedback)
     return ("output", output) if spoken and output.strip() else None

@@ -34,6 +34,11 @@ def is_synthetic(response: Response) -> bool:
     return MARK in response.decoding
 
 
+def made_up(row: Row) -> bool:
+    """Whether nobody gave the target of this row."""
+    return row.source.startswith(SOURCE)
+
+
 def place(link: Link) -> Place:
     """Where a made-up response goes: train, or nowhere when it is like what judges or is known.
 
@@ -62,7 +67,7 @@ def cap(rows: Sequence[Row], share: float) -> tuple[list[Row], list[Dropped]]:
     if not 0 <= share < 1:
         raise ConfigError(f"curate.synthetic_share = {share} must be in 0 .. 1, 1 excluded.")
     counted = [row for row in rows if row.example.role == "new" and row.example.split == "train"]
-    made = sorted((row for row in counted if row.source.startswith(SOURCE)), key=_draw)
+    made = sorted((row for row in counted if made_up(row)), key=_draw)
     real = len(counted) - len(made)
     # The small term keeps 0.3 of 10 at 3 despite binary fractions.
     most = int(share * real / (1 - share) + 1e-9)

@@ -46,6 +46,8 @@ class JsonText(TypeDecorator[Json]):
         return json_text(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Json:
+        if value == "{}":  # what most rows of a log hold
+            return {}
         found: Json = None if value is None else json.loads(value)
         return found
 
