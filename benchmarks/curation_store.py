@@ -1,6 +1,7 @@
 """What a long log costs: taking in one event more, and building a dataset, in processes apart.
 
-python benchmarks/curation_store.py FOLDER build    prints seconds and peak memory as JSON
+python benchmarks/curation_store.py FOLDER LAST    builds from all up to sequence number LAST and
+prints seconds, peak memory and counts as JSON
 """
 
 from __future__ import annotations

@@ -104,6 +104,11 @@ class Curate(_Section):
     exclude_sources: tuple[str, ...] = ()
     seed: int = 0
 
+    @property
+    def unheard(self) -> tuple[str, ...]:
+        """Sources whose feedback counts for nothing: excluded ones, and those without trust."""
+        return (*self.exclude_sources, *(name for name, share in self.trust.items() if not share))
+
     @model_validator(mode="after")
     def _enough_may_be_taken(self) -> Self:
         if self.max_examples is not None and self.max_examples < self.min_examples:

@@ -211,6 +211,12 @@ def test_other_rows_under_a_sound_manifest_are_refused(
         store.datasets.load(sealed.hash)
 
 
+def test_more_reasons_than_one_statement_takes_are_kept_in_order(store: Store) -> None:
+    found = dataset(example("a"), dropped=2_500)
+    store.datasets.seal(found, "cyc_1", 42)
+    assert tuple(store.datasets.dropped(found.hash)) == found.dropped
+
+
 def test_a_hash_that_is_not_of_the_rows_is_not_sealed(store: Store) -> None:
     honest = dataset(example("a"))
     for wrong in (

@@ -14,7 +14,7 @@ VERSION = 1
 # whole sentence and every edit would look like a new text.
 _UNSPACED = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _WORD = re.compile(f"[{_UNSPACED}]|[^\\W{_UNSPACED}]+")
-_IRREGULAR = re.compile(r"[\r\v\f\x1c-\x1f]|[ \t]\n")
+_IRREGULAR = (" \n", "\t\n", *"\r\v\f\x1c\x1d\x1e\x1f")  # ends of lines that need more than strip
 _ASCII_WORD = re.compile(r"\w+", re.ASCII)
 
 
@@ -31,7 +31,7 @@ def canonical(text: str) -> str:
 
 def canonical_target(text: str) -> str:
     """A target as compared: NFC, no blank edges, no spaces at line ends; case and layout count."""
-    if text.isascii() and not _IRREGULAR.search(text):  # as below, at a tenth of the cost
+    if text.isascii() and not any(one in text for one in _IRREGULAR):  # as below, much faster
         return text.strip()
     lines = unicodedata.normalize("NFC", text).strip().splitlines()
     return "\n".join(line.rstrip() for line in lines)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from honewheel.config import Config
-from honewheel.curate import acceptance, panel, reward, rows
+from honewheel.curate import acceptance, panel, reward, rows, synthetic
 from honewheel.curate.rows import Row
 from honewheel.errors import StoreBusy
 from honewheel.loop import intake, trigger
@@ -81,6 +81,12 @@ def _arrived(store: Store, tasks: Sequence[str], last: Cycle | None) -> Iterator
         yield from store.log.events(tasks, up_to, fresh)
 
 
+def _waits(row: Row) -> bool:
+    """Whether a row is something new to learn that somebody said: made-up rows make nothing due."""
+    said = row.corrected and not row.source.startswith(synthetic.SOURCE)
+    return said and row.example.split == "train"
+
+
 class _Arrived:
     """What arrived, by group: the newest correction to train on, and prompts for the test panel."""
 
@@ -98,7 +104,7 @@ class _Arrived:
                 check=self.check,
                 size=None,
                 min_value=self.settings.min_value,
-                exclude_sources=self.settings.exclude_sources,
+                exclude_sources=self.settings.unheard,
             ):
                 self.held[item.task].add(item.group)
         elif (row := self._row(event)) is not None:
@@ -113,9 +119,9 @@ class _Arrived:
             checks=self.check,
             min_value=self.settings.min_value,
             used=frozenset(),
-            exclude_sources=self.settings.exclude_sources,
+            exclude_sources=self.settings.unheard,
         )
-        wanted = [row for row in offered if row.corrected and row.example.split == "train"]
+        wanted = [row for row in offered if _waits(row)]
         return next(iter(wanted), None)
 
     def waiting(self) -> dict[str, Sums]:

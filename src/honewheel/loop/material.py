@@ -58,7 +58,7 @@ def gather(
     held_out = [item for suite in suites for item in suite.items]
     held_out += proof.held_back(store, config, model, as_of_seq)
     dataset = champion.dataset if champion else None
-    learnt = store.datasets.used_events([dataset]) if dataset else set()
+    learnt = store.datasets.shown_events(dataset) if dataset else set()
     return Material(
         events=Logged(store, config.model(model)[1].tasks, as_of_seq),
         held_out=held_out,

@@ -57,7 +57,7 @@ def _panel(
         check=intake.checker(config),
         size=size,
         min_value=config.settings.curate.min_value,
-        exclude_sources=config.settings.curate.exclude_sources,
+        exclude_sources=config.settings.curate.unheard,
     )
 
 

@@ -121,7 +121,7 @@ def _require_held(store: Store, config: Config, names: Sequence[str]) -> None:
 def _scanned(store: Store, config: Config, rulings: Mapping[str, Ruling]) -> list[Waiting]:
     """What the scans flag among the rows that a build would look at."""
     settings = config.settings.curate
-    silent = {*settings.exclude_sources, *trust.muted(settings.trust)}
+    silent = settings.unheard
     events = store.log.events(tuple(config.settings.tasks), store.log.last_seq())
     offered, _ = rows.gather(
         (trust.heard(event, silent) for event in events),

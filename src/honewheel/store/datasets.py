@@ -161,6 +161,21 @@ class Datasets:
                 found.update(connection.scalars(query))
         return found
 
+    def shown_events(self, dataset: str) -> set[str]:
+        """Ids of the events behind the training examples of a dataset.
+
+        Not those that only gave pairs or rated rows: a model fine-tuned on targets has not seen
+        them.
+        """
+        query = (
+            select(_lineage.c.event)
+            .where(_lineage.c.dataset == dataset, _lineage.c.split == "train")
+            .where(_lineage.c.role.in_(("new", "replay")))
+            .distinct()
+        )
+        with self._db.read() as connection:
+            return set(connection.scalars(query))
+
     def list(self) -> Sequence[DatasetSummary]:
         """All sealed datasets, oldest first, without their rows."""
         with self._db.read() as connection:
