@@ -45,7 +45,9 @@ def test_a_planted_gain_is_found_with_its_size() -> None:
 
 def test_equal_arms_are_called_different_at_most_as_often_as_the_level_allows() -> None:
     """100 studies without any effect, each training with luck of its own: 5 % +- 3 sd."""
-    wrong = sum(trial(0.0, seed=n, wobble=0.03).answer != "no measurable effect" for n in range(100))
+    wrong = sum(
+        trial(0.0, seed=n, wobble=0.03).answer != "no measurable effect" for n in range(100)
+    )
     assert wrong / 100 <= 0.05 + 3 * (0.05 * 0.95 / 100) ** 0.5
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from wheels import fill, open_wheel, project
 
 from honewheel.cli.app import call
 from honewheel.errors import InputError, NotEnoughData
 from honewheel.loop import techniques
 from honewheel.train import run as train
+from wheels import fill, open_wheel, project
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 
 import wheels
 from honewheel.cli.app import DONE, REFUSED, USAGE, call
-from honewheel.settings import Trigger
 from honewheel.curate import acceptance
 from honewheel.errors import ConfigError
 from honewheel.loop.trigger import (
@@ -33,6 +32,7 @@ from honewheel.loop.trigger import (
     power,
     quiet_hours,
 )
+from honewheel.settings import Trigger
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

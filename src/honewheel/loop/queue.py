@@ -56,8 +56,7 @@ def ask(
     intake.run(store, config, listen)
     curate = config.settings.curate
     events = (
-        heard(event, curate.unheard)
-        for event in store.log.events(tasks, store.log.last_seq())
+        heard(event, curate.unheard) for event in store.log.events(tasks, store.log.last_seq())
     )
     return asking.queue(events, size=size, seed=curate.seed)
 
