@@ -17,7 +17,7 @@ SHELL  := bash
 	@touch $@
 
 .venv/dev: .venv/train
-	$(BIN)/pip install -q -c constraints.txt -e ".[all]" --group dev
+	$(BIN)/pip install -q -c constraints.txt -e ".[all]" --group dev --group bench
 	@touch $@
 
 demo: .venv/train  ## feedback -> data -> fine-tune -> proof -> promotion, on your machine
