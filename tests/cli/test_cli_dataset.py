@@ -272,6 +272,7 @@ def test_sampling_that_makes_no_sense_is_refused(run: Any, words: list[str], tol
     assert (code, told in err) == (USAGE, True), err
 
 
+@pytest.mark.slow
 def test_a_real_model_gives_several_answers_that_the_next_build_ranks(tmp_path: Path) -> None:
     folder = wheels.project(tmp_path / "tiny")
     text = (folder / "honewheel.toml").read_text()

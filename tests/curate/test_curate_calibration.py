@@ -205,7 +205,7 @@ def test_who_contradicts_the_others_gets_less_say_and_a_newcomer_a_full_one() ->
 @given(st.integers(0, 40), st.integers(0, 40))
 def test_say_falls_with_every_contradiction(agreed: int, against: int) -> None:
     def say(against: int) -> float:
-        log = judged(60, 7)
+        log = judged(300, 7)  # enough that the others still agree with each other
         for number in range(agreed + against):
             thumb = float(number < agreed)
             both = (said("thumb", thumb, source="eve"), said("thumb", 1.0))

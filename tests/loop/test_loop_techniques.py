@@ -439,6 +439,7 @@ def test_a_cycle_turns_with_every_technique_on(
     assert "renamed" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_language_model_is_trained_with_every_technique_on(team: Team, tmp_path: Path) -> None:
     folder = everything(team, tmp_path / "tiny", "stages")
     file = folder / config.FILE
