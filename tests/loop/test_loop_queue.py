@@ -90,7 +90,7 @@ def test_the_verb_prints_the_queue_and_how_to_answer(wheel: Any, run: Any) -> No
 def test_nothing_to_ask_is_said(run: Any) -> None:
     code, out, err = run("ask")
     assert (code, out) == (DONE, "")
-    assert "spoken of every response" in err
+    assert "no response is waiting" in err
 
 
 # --- failures -----------------------------------------------------------------------------------
