@@ -201,11 +201,21 @@ def test_who_contradicts_the_others_gets_less_say_and_a_newcomer_a_full_one() ->
     assert says.get("ben", 1.0) > 0.9
 
 
+def test_where_nobody_agrees_with_anybody_everyone_keeps_the_full_say() -> None:
+    """The limit of the rule below: no majority tells who is right, so nobody is silenced."""
+    quarrel = [
+        event(number, feedback=(said("thumb", 0.0, source="eve"), said("thumb", 1.0)))
+        for number in range(9)
+    ]
+    assert raters.say(quarrel) == {}
+    assert raters.say([*judged(300, 7), *quarrel])["eve"] < 1
+
+
 @settings(deadline=None, max_examples=10)
 @given(st.integers(0, 40), st.integers(0, 40))
 def test_say_falls_with_every_contradiction(agreed: int, against: int) -> None:
     def say(against: int) -> float:
-        log = judged(300, 7)  # enough that the others still agree with each other
+        log = judged(300, 7)
         for number in range(agreed + against):
             thumb = float(number < agreed)
             both = (said("thumb", thumb, source="eve"), said("thumb", 1.0))

@@ -216,7 +216,7 @@ def test_no_schema_or_text_hangs_the_check(name):
     text, schema = HOSTILE[name]
     start = time.thread_time()
     check(text, schema)
-    assert time.thread_time() - start < 12
+    assert time.thread_time() - start < 4
 
 
 def test_deep_values_are_judged_by_recursive_schemas():

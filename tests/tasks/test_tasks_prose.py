@@ -189,7 +189,7 @@ def test_long_texts_take_no_quadratic_time(name):
         TASK.compare(LONG[name], LONG[name][::-1], {})
     except ParseError:
         assert not TASK.check(LONG[name], {}).valid
-    assert time.thread_time() - start < 12
+    assert time.thread_time() - start < 5
 
 
 @settings(max_examples=100, deadline=None)
