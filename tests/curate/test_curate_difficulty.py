@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -18,6 +19,13 @@ def by(version: str | None, found: Event) -> Event:
     return replace(found, response=replace(found.response, version=version))
 
 
+def by_group(events: Iterable[Event], champion: str | None = None) -> dict[str, float]:
+    tally = difficulty.Tally(champion)
+    for one in events:
+        tally.add(one)
+    return tally.difficulties()
+
+
 def row(number: int, group: str) -> Row:
     at = datetime(2026, 1, 1, tzinfo=UTC)
     found = example(number, group=group)
@@ -29,13 +37,13 @@ def row(number: int, group: str) -> Row:
 def test_difficulty_is_the_smoothed_share_of_failures(good: int, bad: int) -> None:
     events = [accepted(n, group="g") for n in range(good)]
     events += [corrected(n, group="g") for n in range(100, 100 + bad)]
-    found = difficulty.by_group(events)
+    found = by_group(events)
     if not events:
         assert found == {}
         return
     assert found["g"] == pytest.approx(1 - (good + 1) / (good + bad + 2), abs=1e-6)
     assert 0 < found["g"] < 1
-    more = difficulty.by_group([*events, corrected(999, group="g")])
+    more = by_group([*events, corrected(999, group="g")])
     assert more["g"] > found["g"]
 
 
@@ -51,16 +59,16 @@ def test_a_corrected_output_is_a_failure_however_good_the_correction() -> None:
 
 def test_what_nobody_judged_and_what_is_not_placed_does_not_count() -> None:
     events = [event(1, group="g"), replace(accepted(2, group="g"), placement=None)]
-    assert difficulty.by_group(events) == {}
+    assert by_group(events) == {}
 
 
 def test_the_champions_record_counts_where_it_has_one_and_the_log_elsewhere() -> None:
     events = [by("m@1", corrected(n, group="both")) for n in range(8)]
     events += [by("m@2", accepted(n, group="both")) for n in range(10, 18)]
     events += [by("m@1", corrected(n, group="old")) for n in range(20, 28)]
-    found = difficulty.by_group(events, "m@2")
+    found = by_group(events, "m@2")
     assert found == {"both": pytest.approx(0.1), "old": pytest.approx(0.9)}
-    assert difficulty.by_group(events)["both"] == 0.5
+    assert by_group(events)["both"] == 0.5
 
 
 def test_the_order_of_the_events_does_not_count() -> None:
@@ -68,7 +76,7 @@ def test_the_order_of_the_events_does_not_count() -> None:
     events = [
         (accepted if rng.random() < 0.5 else corrected)(n, group=f"g{n % 5}") for n in range(60)
     ]
-    assert difficulty.by_group(rng.sample(events, 60)) == difficulty.by_group(events)
+    assert by_group(rng.sample(events, 60)) == by_group(events)
 
 
 @settings(deadline=None, max_examples=40)

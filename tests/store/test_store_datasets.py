@@ -105,9 +105,8 @@ def test_an_event_is_traced_to_its_examples(store: Store, sealed: Dataset) -> No
     ]
     assert [use.split for use in store.datasets.uses("evt_c")] == ["val"]
     assert store.datasets.uses("evt_x") == []
-    assert store.datasets.used_events([sealed.hash]) == {"evt_a", "evt_b", "evt_c"}
-    assert store.datasets.used_events([second.hash]) == {"evt_b"}
-    assert store.datasets.used_events([]) == set()
+    assert store.datasets.shown_events(sealed.hash) == {"evt_a", "evt_b"}  # evt_c is in val
+    assert store.datasets.shown_events(second.hash) == {"evt_b"}
 
 
 def test_pairs_and_rated_rows_are_sealed_loaded_and_traced(store: Store) -> None:
@@ -124,7 +123,6 @@ def test_pairs_and_rated_rows_are_sealed_loaded_and_traced(store: Store) -> None
     assert store.datasets.uses("evt_b") == [(found.hash, "pr_a", "pair", 1 / 3, "train")]
     assert store.datasets.uses("evt_c") == [(found.hash, "pr_v", "pair", 1 / 3, "val")]
     assert store.datasets.uses("evt_d") == [(found.hash, "rt_d", "rated", 0.5, "train")]
-    assert store.datasets.used_events([found.hash]) == {"evt_a", "evt_b", "evt_c", "evt_d"}
     (summary,) = store.datasets.list()
     assert store.datasets.preferences(summary) == (2, 1)
     folder = store.files.path(summary.files)

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from store_records import placement, response
 
-from honewheel.errors import InputError, NotFound
+from honewheel.errors import InputError
 from honewheel.store import Store
 from honewheel.store.intake import CANDIDATES
 
@@ -26,16 +26,15 @@ def test_a_placement_is_read_back_whole(logged: Store) -> None:
     assert logged.intake.placement("evt_c") is None
 
 
-def test_placing_again_changes_nothing_even_after_a_merge(logged: Store) -> None:
+def test_placing_again_changes_nothing(logged: Store) -> None:
     given = [placement("a"), placement("b")], {"evt_a": [1]}, {"evt_a": b"x"}
     logged.intake.place(*given)
-    logged.intake.merge_groups("g_a", "g_b")
     logged.intake.place([*given[0], placement("c")], *given[1:])
-    assert logged.intake.placement("evt_b") == placement("b", group="g_a")
+    assert logged.intake.placement("evt_b") == placement("b")
     assert logged.log.counts()["tasks"]["sql"]["train"] == 3
 
 
-@pytest.mark.parametrize("change", [{"split": "test"}, {"exact": "other"}, {"judge": "sql/2"}])
+@pytest.mark.parametrize("change", [{"split": "test"}, {"group": "g_z"}, {"exact": "other"}, {"judge": "sql/2"}])
 def test_a_placement_never_moves(logged: Store, change: dict[str, str]) -> None:
     logged.intake.place([placement("a")], {}, {})
     with pytest.raises(InputError, match="evt_a is already placed in train by sql/1"):
@@ -93,23 +92,6 @@ def test_the_earliest_exact_match_is_found(logged: Store) -> None:
     logged.intake.place([placement("b", exact="h"), placement("a", exact="h")], {}, {})
     assert logged.intake.by_exact("sql", "h") == placement("a", exact="h")
     assert logged.intake.by_exact("erd", "h") is None
-
-
-def test_merged_groups_have_all_members(logged: Store) -> None:
-    logged.intake.place([placement(name) for name in "cab"], {}, {})
-    logged.intake.merge_groups("g_c", "g_a")
-    logged.intake.merge_groups("g_c", "g_a")
-    assert logged.intake.group_members("g_c") == ["evt_a", "evt_c"]
-    assert logged.intake.group_members("g_a") == []
-    with pytest.raises(NotFound, match="g_x"):
-        logged.intake.merge_groups("g_x", "g_c")
-
-
-def test_groups_of_different_splits_are_never_merged(logged: Store) -> None:
-    logged.intake.place([placement("a"), placement("b", split="test")], {}, {})
-    with pytest.raises(InputError, match="'g_b' is in test and 'g_a' in train"):
-        logged.intake.merge_groups("g_a", "g_b")
-    assert logged.intake.group_members("g_b") == ["evt_b"]
 
 
 @settings(

@@ -75,16 +75,6 @@ class Tally:
         return {name: round(1 - (well + 1) / (n + 2), 6) for name, (n, well) in found.items()}
 
 
-def by_group(
-    events: Iterable[Event], champion: str | None = None, calibration: Calibration | None = None
-) -> dict[str, float]:
-    """Group -> difficulty in (0, 1), for the groups with a judged output; see `Tally`."""
-    tally = Tally(champion, calibration)
-    for event in events:
-        tally.add(event)
-    return tally.difficulties()
-
-
 def success(event: Event, calibration: Calibration | None = None) -> bool | None:
     """Whether the output was accepted as it stands; None when nobody judged it.
 

@@ -21,7 +21,7 @@ from honewheel.atomic import space_errors
 from honewheel.errors import Damaged, InputError, NotFound
 from honewheel.records import Dataset, Dropped, Role, Split, dataset_hash
 from honewheel.store import tables
-from honewheel.store.db import CHUNK, Database, chunks
+from honewheel.store.db import CHUNK, Database
 from honewheel.store.files import Files
 from honewheel.store.rows import (
     read_pairs,
@@ -151,15 +151,6 @@ class Datasets:
         )
         with self._db.read() as connection:
             return [Use(*row) for row in connection.execute(query)]
-
-    def used_events(self, datasets: Sequence[str]) -> set[str]:
-        """Ids of the events that went into any of these datasets."""
-        found: set[str] = set()
-        with self._db.read() as connection:
-            for some in chunks(list(datasets)):
-                query = select(_lineage.c.event).where(_lineage.c.dataset.in_(some)).distinct()
-                found.update(connection.scalars(query))
-        return found
 
     def shown_events(self, dataset: str) -> set[str]:
         """Ids of the events behind the training examples of a dataset.

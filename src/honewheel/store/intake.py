@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, TextClause, delete, insert, select, text, update
+from sqlalchemy import Connection, TextClause, delete, insert, select, text
 
-from honewheel.errors import InputError, NotFound
+from honewheel.errors import InputError
 from honewheel.records import Placement, Split, as_dict
 from honewheel.store import tables
 from honewheel.store.db import Database, chunks
@@ -98,39 +97,13 @@ class Intake:
             row = connection.execute(query).first()
         return None if row is None else read_placement(row)
 
-    def group_members(self, group: str) -> list[str]:
-        """Ids of the responses in a group, oldest first."""
-        query = select(_placed.c.response_id).where(_placed.c.group == group)
-        with self._db.read() as connection:
-            return list(connection.scalars(query.order_by(_placed.c.seq)))
-
-    def merge_groups(self, keep: str, drop: str) -> None:
-        """Move every member of `drop` to `keep`; merging twice changes nothing.
-
-        Raises:
-            NotFound: `keep` has no members.
-            InputError: the groups are in different splits, which never move.
-        """
-        with self._db.write("intake") as connection:
-            splits = _splits(connection, keep)
-            if not splits:
-                raise NotFound(f"No group {keep!r} to merge {drop!r} into.")
-            if (other := _splits(connection, drop)) and other != splits:
-                raise InputError(
-                    f"Group {drop!r} is in {', '.join(sorted(other))} and {keep!r} in "
-                    f"{', '.join(sorted(splits))}: a split never moves. "
-                    "Quarantine the response that links them."
-                )
-            connection.execute(update(_placed).where(_placed.c.group == drop).values(group=keep))
-
 
 def _drop_placed(connection: Connection, given: dict[str, Placement], some: Sequence[str]) -> None:
     query = select(*PLACEMENT).where(_placed.c.response_id.in_(some))
     for row in connection.execute(query).all():
         stored = read_placement(row)
         asked = given.pop(stored.response_id)
-        # The group may have been merged into another since.
-        if as_dict(replace(asked, group=stored.group)) != as_dict(stored):
+        if as_dict(asked) != as_dict(stored):
             raise InputError(
                 f"{stored.response_id} is already placed in {stored.split} by {stored.judge}; "
                 "a placement is recorded at first sight and never moves."
@@ -167,12 +140,6 @@ def _count(connection: Connection, placements: Iterable[Placement]) -> None:
     kinds = [("quarantined" if item.quarantined else item.split, item.task) for item in placements]
     for kind in sorted({kind for kind, _ in kinds}):
         add_totals(connection, kind, Counter(task for other, task in kinds if other == kind))
-
-
-def _splits(connection: Connection, group: str) -> set[str]:
-    return set(
-        connection.scalars(select(_placed.c.split).where(_placed.c.group == group).distinct())
-    )
 
 
 @cache
