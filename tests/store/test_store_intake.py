@@ -34,7 +34,9 @@ def test_placing_again_changes_nothing(logged: Store) -> None:
     assert logged.log.counts()["tasks"]["sql"]["train"] == 3
 
 
-@pytest.mark.parametrize("change", [{"split": "test"}, {"group": "g_z"}, {"exact": "other"}, {"judge": "sql/2"}])
+@pytest.mark.parametrize(
+    "change", [{"split": "test"}, {"group": "g_z"}, {"exact": "other"}, {"judge": "sql/2"}]
+)
 def test_a_placement_never_moves(logged: Store, change: dict[str, str]) -> None:
     logged.intake.place([placement("a")], {}, {})
     with pytest.raises(InputError, match="evt_a is already placed in train by sql/1"):
