@@ -26,7 +26,7 @@ from honewheel.curate.features import Vectors
 from honewheel.errors import InputError
 from honewheel.records import Example
 
-VERSION = f"1.{features.VERSION}"
+VERSION = f"2.{features.VERSION}"
 
 NEIGHBOURS = 64
 STREAM = 50_000  # rows of one task above which the pool is read once
@@ -101,9 +101,9 @@ class Graph:
 def graph(vectors: Vectors, quality: Floats, neighbours: int = NEIGHBOURS) -> Graph:
     """For each row of `vectors` [n, d] the `neighbours` rows with the largest q_j sim_ij.
 
-    Similarities are rounded to 1e-4, so that the last bits of a machine's arithmetic do not
-    decide. Copies have one row of the matrix and so the same servers, however many they are.
-    Memory: n x neighbours entries and _BLOCK rows of the matrix.
+    Similarities and gains are rounded to 1e-4 and ties go to the lower index, so that neither the
+    last bits of a machine's arithmetic nor its way of sorting decide. Copies have the same servers,
+    however many they are. Memory: n x neighbours entries and _BLOCK rows of the matrix.
     """
     count = len(vectors)
     width = min(neighbours, count)
@@ -113,7 +113,8 @@ def graph(vectors: Vectors, quality: Floats, neighbours: int = NEIGHBOURS) -> Gr
         own = np.arange(len(block))
         block[own, start + own] = 1.0
         block *= quality.astype(np.float32)
-        best = np.argpartition(block, count - width, axis=1)[:, count - width :]
+        ranks = np.rint(block * 1e4).astype(np.int64) * count + (count - 1 - np.arange(count))
+        best = np.argpartition(ranks, count - width, axis=1)[:, count - width :]
         best = _with_self(best, start)
         rows.append(np.repeat(start + own, width))
         servers.append(best.ravel())
