@@ -290,16 +290,23 @@ def test_another_seed_gives_other_weights(llama: Path, tmp_path: Path) -> None:
     assert atomic.verify(tmp_path / "0" / "final") != atomic.verify(tmp_path / "1" / "final")
 
 
-def test_bfloat16_is_taken_where_the_processor_has_it_and_recorded(
-    llama: Path, tmp_path: Path
-) -> None:
+def test_bfloat16_is_another_arithmetic_and_recorded(llama: Path, tmp_path: Path) -> None:
     trained(spec(llama, precision="bfloat16", epochs=1), dataset(8, 2), tmp_path / "half")
     trained(spec(llama, precision="float32", epochs=1), dataset(8, 2), tmp_path / "single")
     half, single = losses(tmp_path / "half"), losses(tmp_path / "single")
     assert half != single
     assert half == pytest.approx(single, rel=2e-2)
+
+
+def test_bfloat16_is_taken_by_itself_where_it_gains(llama: Path, tmp_path: Path) -> None:
+    header = json.dumps({"w": {"dtype": "F32", "shape": [5000, 5000], "data_offsets": [0, 0]}})
+    head = len(header).to_bytes(8, "little") + header.encode()
+    (tmp_path / "model.safetensors").write_bytes(head)
     expected = "bfloat16" if loading.has_bfloat16() else "float32"
-    assert loading.realised_precision("auto") == expected
+    assert loading.realised_precision("auto", tmp_path) == expected
+    small = expected if torch.cuda.is_available() else "float32"
+    assert loading.realised_precision("auto", llama) == small
+    assert loading.realised_precision("bfloat16", llama) == "bfloat16"
 
 
 def test_the_log_has_one_line_a_report_with_the_time_and_nothing_hashed_has(

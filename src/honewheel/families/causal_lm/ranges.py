@@ -72,7 +72,7 @@ _SHARED = {
     "precision": Range(
         default="auto",
         choices=("auto", "bfloat16", "float32"),
-        help="arithmetic of the matrix products; auto takes bfloat16 where the processor has it",
+        help="arithmetic of the matrix products; auto takes bfloat16 where that is faster",
     ),
 }
 

@@ -53,7 +53,7 @@ def train(spec: Spec, dataset: Dataset, run_dir: Path) -> Iterator[Progress]:
             f"The base {spec.base} is no longer the one this run was planned with: sha256 "
             f"{found[:12]}, planned {spec.base_hash[:12]}. Start a new run."
         )
-    inputs = _inputs(spec, dataset)
+    inputs = _inputs(spec, dataset, folder)
     final = run_dir / "final"
     if final.exists():
         atomic.verify(final)
@@ -63,11 +63,11 @@ def train(spec: Spec, dataset: Dataset, run_dir: Path) -> Iterator[Progress]:
     yield from stream(lambda emit: _guarded(_Run(spec, dataset, folder, run_dir, inputs, emit)))
 
 
-def _inputs(spec: Spec, dataset: Dataset) -> dict[str, Any]:
+def _inputs(spec: Spec, dataset: Dataset, folder: Path) -> dict[str, Any]:
     """Everything that decides the weights, as one flat mapping, precision resolved."""
     given = as_dict(spec)
     settings: dict[str, Any] = given.pop("settings")
-    precision = loading.realised_precision(settings["precision"])
+    precision = loading.realised_precision(settings["precision"], folder)
     return {"dataset": dataset.hash, **given, **settings, "precision": precision}
 
 
