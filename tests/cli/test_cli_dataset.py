@@ -53,7 +53,8 @@ def sealed(folder: Path) -> Dataset:
     """A dataset of one example, with the pairs and rated rows of a small log."""
     with wheels.open_wheel(folder) as wheel:
         for number in range(12):
-            row = {"task": "erd", "prompt": f"diagram number {number} of ünits", "source": "ana"}
+            prompt = f"diagram number {number} of ünits"
+            row = {"id": f"evt_{number}", "task": "erd", "prompt": prompt, "source": "ana"}
             if number % 3 == 0:
                 wheel.record(**row, output=BAD, correction=GOOD, context={"notes": "short"})
             else:
@@ -221,8 +222,10 @@ def asked(folder: Path) -> list[str]:
     with wheels.open_wheel(folder) as wheel:
         for number in range(12):
             row = {"task": "erd", "prompt": f"{GOOD} {number}", "output": f"first {number}"}
-            wheel.record(**row, **({"correction": GOOD} if number % 2 else {"thumb": 0}))
-            wheel.record(task="ddl", prompt=f"CREATE TABLE t{number} (a int);", output="x")
+            said = {"correction": GOOD} if number % 2 else {"thumb": 0}
+            wheel.record(id=f"evt_e{number}", **row, **said)
+            prompt = f"CREATE TABLE t{number} (a int);"
+            wheel.record(id=f"evt_d{number}", task="ddl", prompt=prompt, output="x")
         return [event.id for event in trained_events(wheel) if event.correction is None]
 
 
@@ -281,6 +284,7 @@ def test_a_real_model_gives_several_answers_that_the_next_build_ranks(tmp_path: 
     with wheels.open_wheel(folder, "evaluate.max_new_tokens=16") as wheel:
         for number in range(3):
             wheel.record(
+                id=f"evt_{number}",
                 task="erd",
                 prompt=f"Draw number {number}.",
                 output=f"{GOOD}\n  n{number} {{\n    int id PK\n  }}",

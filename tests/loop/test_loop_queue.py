@@ -39,7 +39,9 @@ def record(wheel: Any, count: int, task: str = "erd") -> list[str]:
     rows = wheels.feedback(count, seed=5)
     texts = [row for row in rows if row["task"] == task]
     return [
-        wheel.record(task=task, prompt=f"Draw this.\n{row['prompt']}", output=row["output"])
+        wheel.record(
+            id=row["id"], task=task, prompt=f"Draw this.\n{row['prompt']}", output=row["output"]
+        )
         for row in texts
     ]
 
