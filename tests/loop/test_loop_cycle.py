@@ -344,7 +344,16 @@ def test_a_damaged_dataset_is_named(wheel: Any) -> None:
     summary = next(row for row in wheel.store.datasets.list() if row.hash == dataset)
     flip(wheel.store.files.path(summary.files) / "dataset.parquet")
     with pytest.raises(Damaged, match=dataset[:12]):
-        wheel.trace("artifacts@1")
+        wheel.store.datasets.load(dataset)
+
+
+def test_a_version_is_traced_though_gc_removed_its_rows(wheel: Any) -> None:
+    wheel.cycle()
+    before = wheel.trace("artifacts@1")["events"]
+    wheel.store.files.gc(set())
+    assert wheel.trace("artifacts@1")["events"] == before != []
+    with pytest.raises(NotFound, match="gc removed"):
+        wheel.store.datasets.load(trained(wheel)[0])
 
 
 def test_gc_keeps_every_live_lineage(wheel: Any) -> None:

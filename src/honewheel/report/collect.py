@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from honewheel.errors import Damaged
+from honewheel.errors import Damaged, NotFound
 from honewheel.records import (
     AliasMove,
     Comparison,
@@ -28,7 +28,6 @@ from honewheel.report.changes import Changes, changes_between
 from honewheel.store import Store
 
 STEPS = ("champion", "build", "train", "evaluate", "gate", "promote")
-_EVENTS_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,12 +217,12 @@ def _version(store: Store, name: str) -> Version | None:
 
 
 def _build(store: Store, output: Mapping[str, Any]) -> Build:
-    kept: dict[str, list[Dropped]] = {}
-    for row in store.datasets.dropped(output["dataset"]):
-        kept.setdefault(row.reason, []).append(row)
+    known = {one.reason: one for one in store.datasets.reasons(output["dataset"])}
     tasks, unread = _tasks(store, output["dataset"])
     dropped = [
-        DropReason(reason=reason, count=n, examples=tuple(kept.get(reason, ())[:_EVENTS_SHOWN]))
+        DropReason(
+            reason=reason, count=n, examples=known[reason].examples if reason in known else ()
+        )
         for reason, n in output["dropped"].items()
     ]
     return Build(
@@ -247,7 +246,7 @@ def _tasks(store: Store, dataset: str) -> tuple[tuple[TaskRows, ...], str | None
     """Rows by task, or none and why: retention removes sealed files, the journal's sums stay."""
     try:
         return _rows_by_task(store.datasets.load(dataset)), None
-    except Damaged as error:
+    except (Damaged, NotFound) as error:
         return (), str(error)
 
 

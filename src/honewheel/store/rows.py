@@ -46,8 +46,16 @@ def write_rows(train: Sequence[Example], val: Sequence[Example]) -> bytes:
     return _write(rows, _EXAMPLE)
 
 
+def columns_of(data: bytes) -> frozenset[str]:
+    """The fields that a file of rows holds: a release that knew fewer wrote fewer."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    return frozenset(pq.read_schema(pa.BufferReader(data)).names)
+
+
 def read_rows(data: bytes) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
-    """(train, val) of a file written by `write_rows`."""
+    """(train, val) of a file written by `write_rows`; a field it lacks has its plain value."""
     parts: dict[str, list[Example]] = {"train": [], "val": []}
     for row in _read(data):
         parts[row.pop("part")].append(Example(**row))
