@@ -53,8 +53,12 @@ def choose(
     outside 0 .. 1.
     """
     known = quality or {}
+
+    def place(row: Example) -> tuple[float, str, tuple[str, ...]]:
+        return -replay.key(row.id, row.weight, seed), row.id, row.events
+
     tasks: defaultdict[str, list[Example]] = defaultdict(list)
-    for row in sorted(pool, key=lambda row: (-replay.key(row, seed), row.id, row.events)):
+    for row in sorted(pool, key=place):
         tasks[row.task].append(row)
     shares = replay.allot({task: len(rows) for task, rows in tasks.items()}, size)
     chosen: list[Example] = []
