@@ -388,12 +388,16 @@ class Decoding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """One model's output for one item; `stopped` is False when it ran into max_new_tokens."""
+    """One model's output for one item; `stopped` is False when it ran into max_new_tokens.
+
+    `seconds` is its share of the wall time, where that was measured.
+    """
 
     item: str
     output: str
     tokens: int
     stopped: bool = True
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -469,7 +473,11 @@ class GuardResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """The gate's answer with the numbers it rests on. Only `promote` moves an alias."""
+    """The gate's answer with the numbers it rests on. Only `promote` moves an alias.
+
+    `slices` are parts of the tasks' panels looked at apart (the newest items): nothing rests on
+    them.
+    """
 
     verdict: Verdict
     reasons: tuple[str, ...]
@@ -479,6 +487,7 @@ class Decision:
     tasks: tuple[Comparison, ...] = ()
     guards: tuple[GuardResult, ...] = ()
     next_steps: tuple[str, ...] = ()
+    slices: tuple[Comparison, ...] = ()
 
     @property
     def gain(self) -> float | None:

@@ -121,6 +121,7 @@ class Curate(_Section):
 class Evaluate(_Section):
     panel_size: Annotated[int, Field(ge=2)] = 400
     max_new_tokens: Annotated[int, Field(ge=1, le=32_768)] = 512
+    newest_days: Annotated[float, Field(gt=0, le=3_650)] = 14.0
     resamples: Annotated[int, Field(ge=200)] = 2000
 
 

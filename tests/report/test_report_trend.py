@@ -26,6 +26,9 @@ def point(number: int, score: float, **more: Any) -> Point:
         "valid": 0.95,
         "accepted": None if number == 1 else 0.6,
         "heard": 0 if number == 1 else 80,
+        "newest": None if number == 1 else score - 0.02,
+        "late": 0 if number == 1 else 20,
+        "seconds": 0.4 + number / 10,
         "tokens": 90.0 + number,
         "generic": 0.0,
         "hard": None,
@@ -66,7 +69,7 @@ def test_versions_of_several_models_are_told_apart() -> None:
 
 
 def test_without_token_counts_there_is_one_pair_of_axes() -> None:
-    points = tuple(point(n, 0.5, tokens=None) for n in range(1, 4))
+    points = tuple(point(n, 0.5, tokens=None, seconds=None) for n in range(1, 4))
     assert len(pictures.figure(Trend(task="erd", points=points))[1].axes) == 1
 
 

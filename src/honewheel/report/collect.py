@@ -122,9 +122,12 @@ class Training:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One line of the verdict's table. `margin` (in [0, 1]) is a guard's; `state` in words."""
+    """One line of the verdict's table. `margin` (in [0, 1]) is a guard's; `state` in words.
 
-    kind: Literal["primary", "task", "guard"]
+    The verdict rests on every line but a slice's.
+    """
+
+    kind: Literal["primary", "task", "guard", "slice"]
     comparison: Comparison
     state: GuardState
     margin: float | None = None
@@ -293,7 +296,7 @@ def _training(output: Mapping[str, Any]) -> Training:
 
 
 def _lines(decision: Decision | None) -> tuple[Line, ...]:
-    """The verdict's table: the primary endpoint, its tasks, the guards; nothing twice."""
+    """The verdict's table: primary endpoint, its tasks, guards, slices; nothing twice."""
     if decision is None:
         return ()
     guarded = {guard.comparison.name for guard in decision.guards}
@@ -308,6 +311,7 @@ def _lines(decision: Decision | None) -> tuple[Line, ...]:
         Line(kind="guard", comparison=guard.comparison, state=guard.state, margin=guard.margin)
         for guard in decision.guards
     ]
+    lines += [Line(kind="slice", comparison=one, state=_state(one)) for one in decision.slices]
     return tuple(lines)
 
 
