@@ -65,7 +65,7 @@ class Trigger(_Section):
     quiet_hours: Annotated[str, Field(pattern=r"^(\d\d:\d\d-\d\d:\d\d)?$")] = ""
     timezone: str = "UTC"
     max_cycles_per_week: Annotated[int, Field(ge=1)] | None = None
-    hoped_gain: Gain = 5.0
+    hoped_gain: Gain = 10.0
 
 
 class Model(_Section):

@@ -52,7 +52,9 @@ def test_lines_hold_the_numbers_and_a_gap_stays_a_gap() -> None:
     drawn = {line.get_label(): list(line.get_xydata()[:, 1]) for line in axes.lines}
     assert drawn["score"] == pytest.approx([40, 50, 60])
     assert drawn["accepted by users since the cycle before"] == pytest.approx([60, 60])
-    assert [bar.get_height() for bar in below.patches] == [91.0, 92.0, 93.0]
+    assert [bar.get_height() for bar in below.patches] == pytest.approx([0.5, 0.6, 0.7])
+    assert below.get_ylabel() == "seconds"
+    assert drawn["score on what was asked last"] == pytest.approx([48, 58])
     (rings,) = axes.collections
     assert [list(place) for place in rings.get_offsets()] == [[0, 40], [2, 60]]
     assert [text.get_text() for text in below.get_xticklabels()] == [
@@ -66,6 +68,11 @@ def test_versions_of_several_models_are_told_apart() -> None:
     other = point(2, 0.5, version="drafts@2")
     _, below = pictures.figure(Trend(task="erd", points=(point(1, 0.4), other)))[1].axes
     assert [text.get_text() for text in below.get_xticklabels()] == ["artifacts@1", "drafts@2"]
+
+
+def test_where_no_time_was_measured_the_lengths_are_drawn() -> None:
+    _, below = pictures.figure(Trend(task="erd", points=(point(1, 0.5, seconds=None),)))[1].axes
+    assert (below.get_ylabel(), below.patches[0].get_height()) == ("tokens", 91.0)
 
 
 def test_without_token_counts_there_is_one_pair_of_axes() -> None:
