@@ -293,8 +293,8 @@ def refusal(found: Power) -> str:
         return (
             f"the test set is too small to decide anything: {found.missing:,} more items needed "
             f"({found.prompts + found.missing:,} independent prompts, there are "
-            f"{found.prompts:,}). Import a frozen suite (honewheel suite import FILE --task TASK), or record "
-            "more requests: one in ten is held out"
+            f"{found.prompts:,}). Import a frozen suite (honewheel suite import FILE --task "
+            "TASK), or record more requests: one in ten is held out"
         )
     other = (
         f"or set hoped_gain to {math.ceil(1000 * found.detectable) / 10:g} or more, which they show"
