@@ -117,7 +117,8 @@ def test_a_conflicting_row_dated_later_is_refused_and_stops_nothing(
 def test_the_command_line_names_every_bad_row_with_its_rule(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "honewheel.toml").write_text('[tasks.erd]\nkind = "mermaid-erd"\n')
+    kinds = '[tasks.erd]\nkind = "mermaid-erd"\n[tasks.ddl]\nkind = "sql"\n'
+    (tmp_path / "honewheel.toml").write_text(kinds)
     soon = line(created_at=(datetime.now(UTC) + timedelta(days=1)).isoformat())  # by our own clock
     bad = BAD | {"the future": (soon, "in the future")}
     path = write(tmp_path / "rows.jsonl", *(raw for raw, _ in bad.values()))

@@ -26,7 +26,7 @@ from honewheel.curate.features import Vectors
 from honewheel.errors import InputError
 from honewheel.records import Example
 
-VERSION = f"1.{features.VERSION}"
+VERSION = f"2.{features.VERSION}"
 
 NEIGHBOURS = 64
 STREAM = 50_000  # rows of one task above which the pool is read once
@@ -106,18 +106,21 @@ def graph(vectors: Vectors, quality: Floats, neighbours: int = NEIGHBOURS) -> Gr
     """For each row of `vectors` [n, d] the `neighbours` rows with the largest q_j sim_ij.
 
     Similarities are rounded to 1e-4, so that the last bits of a machine's arithmetic do not
-    decide. Copies have one row of the matrix and so the same servers, however many they are.
+    decide, and of equal ones the lower index serves: copies have the same servers, however many
+    they are.
     Memory: n x neighbours entries and _BLOCK rows of the matrix.
     """
     count = len(vectors)
     width = min(neighbours, count)
+    lower_first = np.arange(count) * (1e-7 / count)
     rows, servers, gains = [], [], []
     for start in range(0, count, _BLOCK):
         block = np.round(vectors[start : start + _BLOCK] @ vectors.T, 4).clip(0, 1)
         own = np.arange(len(block))
         block[own, start + own] = 1.0
         block *= quality.astype(np.float32)
-        best = np.argpartition(block, count - width, axis=1)[:, count - width :]
+        ranked = block - lower_first
+        best = np.argpartition(ranked, count - width, axis=1)[:, count - width :]
         best = _with_self(best, start)
         rows.append(np.repeat(start + own, width))
         servers.append(best.ravel())
