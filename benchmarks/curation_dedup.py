@@ -6,7 +6,6 @@ import difflib
 import gc
 import random
 import time
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -32,32 +31,43 @@ class Ours:
     """As intake does it, with the index in memory instead of in the store."""
 
     def __init__(self) -> None:
-        self.seen: dict[int, list[dedup.Candidate]] = defaultdict(list)
-        self.exact: dict[str, dedup.Candidate] = {}
+        self.first: dict[int, int] = {}  # band -> the first text that has it
+        self.others: dict[int, list[int]] = {}  # and those after it: most bands have one text
+        self.known: list[dedup.Candidate] = []
+        self.exact: dict[str, int] = {}
         self.linked = 0
 
     def add(self, start: int, texts: Sequence[str]) -> None:
-        signed = dedup.signatures([(one, {}) for one in texts])
-        rows = zip(texts, signed, dedup.all_bands(signed), strict=True)
-        for number, (one, signature, keys) in enumerate(rows, start):
-            key = dedup.exact_key(one, {})
-            near = {
-                other.response_id: other
-                for band in keys
-                if band in self.seen
-                for other in self.seen[band]
-            }
-            if key in self.exact:
-                near[self.exact[key].response_id] = self.exact[key]
+        asked: list[tuple[str, dict[str, str]]] = [(one, {}) for one in texts]
+        signed = dedup.signatures(asked)
+        rows = zip(dedup.exact_keys(asked), signed, dedup.all_bands(signed), strict=True)
+        for number, (key, signature, keys) in enumerate(rows, start):
+            near = self._near(number, key, keys)
             name = f"t{number}"
-            link = dedup.link(name, key, signature, near.values())
+            link = dedup.link(name, key, signature, [self.known[at] for at in near])
             self.linked += link.twin is not None
-            found = dedup.Candidate(
-                response_id=name, exact=key, signature=signature, group=link.group, split="train"
+            self.known.append(
+                dedup.Candidate(
+                    response_id=name,
+                    exact=key,
+                    signature=signature,
+                    group=link.group,
+                    split="train",
+                )
             )
-            for band in keys:
-                self.seen[band].append(found)
-            self.exact.setdefault(key, found)
+
+    def _near(self, number: int, key: str, keys: Sequence[int]) -> set[int]:
+        """Earlier texts that share a band or the exact key; this one is in the index then."""
+        near = set()
+        for band in keys:
+            first = self.first.setdefault(band, number)
+            if first != number:
+                others = self.others.setdefault(band, [])
+                near.add(first)
+                near.update(others)
+                others.append(number)
+        same = self.exact.setdefault(key, number)
+        return near | {same} if same != number else near
 
 
 class Datasketch:

@@ -39,8 +39,8 @@ MEANINGS: Mapping[str, str] = {
     "models.NAME.gate.validity_margin": "loss that a task's share of valid outputs allows, "
     "in points",
     "models.NAME.gate.min_items": "independent prompts below which nothing is decided",
-    "models.NAME.gate.max_latency_ratio": "most tokens an answer may take, relative to the "
-    "champion's; none: off",
+    "models.NAME.gate.max_latency_ratio": "most seconds an answer may take, relative to "
+    "the champion's; none: off",
     "models.NAME.trigger.min_new": "effective new examples that make a cycle due",
     "models.NAME.trigger.min_stale": "effective new examples that are enough when one is old, or "
     "when they are of a rare task",
@@ -92,6 +92,8 @@ MEANINGS: Mapping[str, str] = {
     "curate.exclude_sources": "sources whose feedback neither trains nor judges",
     "curate.seed": "seed of every draw of a cycle, training included",
     "evaluate.panel_size": "most rolling test prompts of a task",
+    "evaluate.newest_days": "age in days up to which held-out prompts are also scored apart, as "
+    "the newest; nothing rests on it",
     "evaluate.max_new_tokens": "longest answer in evaluation, in tokens",
     "evaluate.resamples": "bootstrap resamples behind every interval",
     "store.url": "`sqlite:///PATH` (relative to the project) or `postgresql://USER@HOST/DATABASE`",

@@ -108,6 +108,12 @@ def test_a_range_message_tells_method_and_place(project: Path) -> None:
     assert "It was set in honewheel.toml line 11." in text
 
 
+def test_an_empty_table_is_shown_as_what_it_is(project: Path) -> None:
+    found = config.load(project, environment={})
+    assert origin(found, "curate.trust") == ({}, "default")
+    assert not any(value.path.endswith(".train") for value in found.values)
+
+
 def test_a_flag_without_a_value_is_refused(project: Path) -> None:
     with pytest.raises(ConfigError, match="KEY=VALUE"):
         config.load(project, environment={}, flags=["curate.seed"])

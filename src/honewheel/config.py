@@ -305,6 +305,7 @@ def _values(settings: Settings, origins: Mapping[str, str]) -> tuple[Value, ...]
     flat: dict[str, Json] = {}
     _flatten(settings.model_dump(mode="json"), "", flat)
     for name, model in settings.models.items():
+        flat.pop(f"models.{name}.train", None)  # its keys follow
         family = plugins.family(model.family)
         method = str(model.train.get("method", family.methods[0]))
         if method in family.methods:
@@ -317,7 +318,7 @@ def _values(settings: Settings, origins: Mapping[str, str]) -> tuple[Value, ...]
 
 
 def _flatten(node: Any, path: str, out: dict[str, Json]) -> None:
-    if isinstance(node, dict):
+    if isinstance(node, dict) and (node or not path):  # an empty table is a value too
         for key, value in node.items():
             _flatten(value, f"{path}.{key}" if path else key, out)
     else:

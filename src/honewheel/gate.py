@@ -41,8 +41,8 @@ class Policy:
 
     `floors` maps a comparison's name ("erd", "erd/valid", "suite:legacy") to the least mean the
     challenger may have. `min_items` counts groups: near-copies of a prompt are one.
-    `max_latency_ratio` is the most that an answer of the challenger may cost for one of the
-    champion's; None asks nothing.
+    `max_latency_ratio` is the most seconds that an answer of the challenger may take for each of
+    the champion's; None asks nothing.
     """
 
     benefit_level: float = 0.80
@@ -77,9 +77,9 @@ class Evidence:
     """What was measured. `problems` are sentences on what could not be; any of them is fatal.
 
     `trained` are the score comparisons of the trained tasks at `benefit_level`; `guards` and
-    `validity` (of the trained tasks) are at `guard_level`. `tokens` are the mean lengths of an
-    answer, (champion, challenger), on all prompts: both share one base, so the time of a token is
-    the same and their ratio is that of their latencies, free of what else the machine was doing.
+    `validity` (of the trained tasks) are at `guard_level`. `seconds` and `tokens` are what an
+    answer takes on average, (champion, challenger), on all prompts; the lengths are told beside
+    the times, since they are free of what else the machine was doing. `slices` only inform.
     """
 
     primary: Comparison | None
@@ -87,7 +87,9 @@ class Evidence:
     guards: tuple[Comparison, ...] = ()
     validity: tuple[Comparison, ...] = ()
     problems: tuple[str, ...] = ()
+    seconds: tuple[float, float] | None = None
     tokens: tuple[float, float] | None = None
+    slices: tuple[Comparison, ...] = ()
 
     @property
     def everything(self) -> tuple[Comparison, ...]:
@@ -133,6 +135,7 @@ def decide(evidence: Evidence, policy: Policy, *, challenger: str, champion: str
         primary=evidence.primary,
         tasks=evidence.trained,
         guards=guards,
+        slices=evidence.slices,
         next_steps=() if case.verdict == "promote" else tuple(dict.fromkeys(case.steps)),
     )
 
@@ -180,7 +183,7 @@ def _weigh(evidence: Evidence, policy: Policy, case: _Case) -> tuple[GuardResult
     for guard in guards:
         _judge_guard(guard, policy, case)
     _judge_floors(evidence, policy, case)
-    _judge_latency(evidence.tokens, policy.max_latency_ratio, case)
+    _judge_latency(evidence, policy.max_latency_ratio, case)
     return guards
 
 
@@ -286,16 +289,18 @@ def _judge_floors(evidence: Evidence, policy: Policy, case: _Case) -> None:
             case.steps.append(_remedy(measured[name]))
 
 
-def _judge_latency(tokens: tuple[float, float] | None, budget: float | None, case: _Case) -> None:
+def _judge_latency(evidence: Evidence, budget: float | None, case: _Case) -> None:
     if budget is None:
         return
-    if tokens is None or not all(map(math.isfinite, tokens)) or min(tokens) <= 0:
-        case.unclear.append("A latency budget is set, and the length of answers was not measured.")
+    taken = evidence.seconds
+    if taken is None or not all(map(math.isfinite, taken)) or min(taken) <= 0:
+        case.unclear.append("A latency budget is set, and the time of answers was not measured.")
         case.steps.append("remove max_latency_ratio under [models.NAME.gate], or evaluate again")
         return
-    champion, challenger = tokens
+    champion, challenger = taken
+    old, new = ("", "") if evidence.tokens is None else map(_length, evidence.tokens)
     told = (
-        f"latency: an answer takes {challenger:,.1f} tokens, {champion:,.1f} before "
+        f"latency: an answer takes {challenger:.3g} s{new}, {champion:.3g} s{old} before "
         f"({challenger / champion:.2f}x, allowed {budget:g}x)"
     )
     if challenger > budget * champion * (1 + 1e-12):
@@ -303,6 +308,10 @@ def _judge_latency(tokens: tuple[float, float] | None, budget: float | None, cas
         case.steps.append("look at the longest answers in the report; correct such outputs")
     else:
         case.pro.append(f"{told}.")
+
+
+def _length(tokens: float) -> str:
+    return f" ({tokens:,.1f} tokens)"
 
 
 def _readable(one: Comparison) -> bool:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Literal, TypeAlias
 
 Json: TypeAlias = str | int | float | bool | Mapping[str, "Json"] | Sequence["Json"] | None
@@ -25,34 +26,45 @@ SuiteRole = Literal["panel", "guard"]
 GuardState = Literal["better", "not worse", "unclear", "worse"]
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
 def digest(value: Json) -> str:
     """sha256 (hex) of the canonical JSON of `value`: sorted keys, no spaces, UTF-8.
 
     >>> digest({"b": 1, "a": 2}) == digest({"a": 2, "b": 1})
     True
     """
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_CANONICAL.encode(value).encode()).hexdigest()
 
 
 def utc(when: datetime) -> datetime:
     """`when` in UTC; a naive time is taken as UTC already."""
+    if when.tzinfo is UTC:
+        return when
     return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
 
 
 def as_dict(record: Any) -> dict[str, Any]:
     """A record as plain JSON-ready data (datetimes as ISO text), for tables and `--json`."""
-    return {key: _plain(value) for key, value in asdict(record).items()}
+    return {name: _plain(getattr(record, name)) for name in _names(type(record))}
+
+
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(one.name for one in fields(kind))
 
 
 def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, str | int | float):
+        return value
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | frozenset):
         return [_plain(item) for item in value]
-    return value
+    return as_dict(value) if is_dataclass(value) else value
 
 
 # --- what people said -------------------------------------------------------------------------
@@ -133,7 +145,9 @@ class Event:
     def correction(self) -> Feedback | None:
         """The newest correction, if any."""
         found = [item for item in self.feedback if item.kind == "correction"]
-        return max(found, key=lambda item: (item.created_at, item.id), default=None)
+        if len(found) < 2:  # of nearly every event, of which a build asks several times
+            return found[0] if found else None
+        return max(found, key=lambda item: (item.created_at, item.id))
 
     @property
     def simulated(self) -> bool:
@@ -274,13 +288,19 @@ def dataset_hash(
     val: Sequence[Example],
     pairs: Sequence[Pair] = (),
     rated: Sequence[Rated] = (),
+    *,
+    lacking: Collection[str] = (),
 ) -> str:
     """The identity of a dataset: the digest of its canonical rows, in order, train before val.
 
     Pairs and rated rows follow as one last entry, `{"pairs": [...], "rated": [...]}`, in which
-    a kind that has no rows is left out; without either there is no such entry.
+    a kind that has no rows is left out; without either there is no such entry. `lacking` names
+    fields of an example that the release which sealed the dataset did not know.
     """
-    rows: list[Json] = [as_dict(row) for row in (*train, *val)]
+    rows: list[Json] = [
+        {key: value for key, value in as_dict(row).items() if key not in lacking}
+        for row in (*train, *val)
+    ]
     kinds = (("pairs", pairs), ("rated", rated))
     more: Json = {name: [as_dict(row) for row in found] for name, found in kinds if found}
     return digest([*rows, more] if more else rows)
@@ -368,12 +388,16 @@ class Decoding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """One model's output for one item; `stopped` is False when it ran into max_new_tokens."""
+    """One model's output for one item; `stopped` is False when it ran into max_new_tokens.
+
+    `seconds` is its share of the wall time, where that was measured.
+    """
 
     item: str
     output: str
     tokens: int
     stopped: bool = True
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -449,7 +473,11 @@ class GuardResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """The gate's answer with the numbers it rests on. Only `promote` moves an alias."""
+    """The gate's answer with the numbers it rests on. Only `promote` moves an alias.
+
+    `slices` are parts of the tasks' panels looked at apart (the newest items): nothing rests on
+    them.
+    """
 
     verdict: Verdict
     reasons: tuple[str, ...]
@@ -459,6 +487,7 @@ class Decision:
     tasks: tuple[Comparison, ...] = ()
     guards: tuple[GuardResult, ...] = ()
     next_steps: tuple[str, ...] = ()
+    slices: tuple[Comparison, ...] = ()
 
     @property
     def gain(self) -> float | None:

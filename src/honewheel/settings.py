@@ -65,7 +65,7 @@ class Trigger(_Section):
     quiet_hours: Annotated[str, Field(pattern=r"^(\d\d:\d\d-\d\d:\d\d)?$")] = ""
     timezone: str = "UTC"
     max_cycles_per_week: Annotated[int, Field(ge=1)] | None = None
-    hoped_gain: Gain = 5.0
+    hoped_gain: Gain = 10.0
 
 
 class Model(_Section):
@@ -121,6 +121,7 @@ class Curate(_Section):
 class Evaluate(_Section):
     panel_size: Annotated[int, Field(ge=2)] = 400
     max_new_tokens: Annotated[int, Field(ge=1, le=32_768)] = 512
+    newest_days: Annotated[float, Field(gt=0, le=3_650)] = 14.0
     resamples: Annotated[int, Field(ge=200)] = 2000
 
 

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import pytest
 from curate_builders import requirement
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from honewheel.curate import dedup, text
+from honewheel.curate import dedup, shingles, text
 from honewheel.errors import InputError
 
 SENTENCE = st.lists(
@@ -113,6 +114,36 @@ def test_different_requirements_of_one_template_are_not_linked() -> None:
 def test_case_and_whitespace_do_not_count_for_the_exact_key(prompt: str, gap: str) -> None:
     spaced = gap + prompt.upper().replace(" ", gap) + gap
     assert dedup.exact_key(spaced, {}) == dedup.exact_key(prompt, {})
+
+
+_prompts = st.text(st.characters(max_codepoint=0x17F, exclude_categories=["Cs"]), max_size=12)
+
+
+@settings(max_examples=200)
+@given(st.lists(st.tuples(_prompts, st.dictionaries(_prompts, _prompts, max_size=1)), max_size=6))
+def test_a_batch_of_exact_keys_is_that_of_one_by_one(
+    asked: list[tuple[str, dict[str, str]]],
+) -> None:
+    assert dedup.exact_keys(asked) == [dedup.exact_key(*one) for one in asked]
+    plain = [(prompt.encode("ascii", "ignore").decode(), {}) for prompt, _ in asked]
+    assert dedup.exact_keys(plain) == [dedup.exact_key(*one) for one in plain]
+
+
+@settings(max_examples=200)
+@given(st.lists(st.text(st.characters(max_codepoint=127), max_size=12), max_size=6))
+def test_ascii_texts_are_folded_together_as_one_by_one(texts: list[str]) -> None:
+    folded = text.canonical_ascii([one.encode() for one in texts])
+    assert [one.decode() for one in folded] == [text.canonical(one) for one in texts]
+
+
+def test_a_short_text_in_a_batch_changes_no_other_texts_runs() -> None:
+    """Batches in which every text fills a run take a shorter way."""
+    long = ["a b c d", "e f g", "one two three four five"]
+    alone = [shingles.hashes([one], 3)[0].tolist() for one in long]
+    for some in (long, [*long, "x"], ["", *long], [*long, "x y"]):
+        flat, offsets = shingles.hashes(some, 3)
+        parts = [flat[a:b].tolist() for a, b in pairwise(offsets.astype(int))]
+        assert [part for one, part in zip(some, parts, strict=True) if one in long] == alone
 
 
 def test_the_exact_key_tells_prompts_contexts_and_their_names_apart() -> None:

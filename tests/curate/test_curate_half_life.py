@@ -6,6 +6,8 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from curate_builders import BROKEN, FINE, NOW, accepted, corrected, event
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from honewheel.curate import half_life
 from honewheel.curate.half_life import Observation
@@ -93,3 +95,16 @@ def test_only_judged_outputs_are_observed_at_the_time_of_the_verdict() -> None:
         ("evt_00003", True),  # the thumb came NOW
     ]
     assert [one.features[0] for one in found] == [1.0, 0.0, 1.0]
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 1000), count=st.integers(0, 120))
+def test_whatever_was_observed_one_of_the_choices_is_made_and_order_does_not_count(
+    seed: int, count: int
+) -> None:
+    found = log(count, 300, lambda ago, wide: 0.5 + 0.3 * wide, seed)
+    chosen = half_life.choose(found)
+    assert chosen.days in half_life.CHOICES
+    assert chosen.reason
+    random.Random(seed).shuffle(found)
+    assert half_life.choose(found) == chosen

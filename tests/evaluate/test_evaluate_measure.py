@@ -63,3 +63,17 @@ def test_the_base_is_told_only_where_every_pooled_task_has_it() -> None:
     assert pair.primary is not None
     assert round(alone.primary.base or 0, 6) == 0.2
     assert pair.primary.base is None
+
+
+def test_the_newest_items_are_compared_apart_and_nothing_rests_on_them() -> None:
+    items = [row.item for row in GOOD.challenger]
+    found = measure({"erd": GOOD, "ddl": FLAT}, {}, trained=["erd"], policy=Policy())
+    assert found.slices == ()
+    late = measure(
+        {"erd": GOOD}, {}, trained=["erd"], policy=Policy(), newest=frozenset(items[:10])
+    )
+    (one,) = late.slices
+    assert (one.name, one.items) == ("erd/newest", 10)
+    scores = [row.metrics["score"] for row in GOOD.challenger[:10]]
+    assert abs(one.challenger - sum(scores) / 10) < 1e-12
+    assert one not in late.everything

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 import honewheel as hw
+from honewheel.cli.app import DONE, call
 
 NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)  # the clock of the project, so no run is too slow
 GOOD = {"task": "erd", "prompt": "draw {}", "output": "erDiagram", "thumb": 1, "source": "ana"}
@@ -110,3 +112,25 @@ def test_a_conflicting_row_dated_later_is_refused_and_stops_nothing(
     found = wheel.import_file(write(tmp_path / "second.jsonl", later))
     assert found.stored == 2
     assert "evt_bad is already recorded" in found.quarantined[0].reason
+
+
+def test_the_command_line_names_every_bad_row_with_its_rule(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kinds = '[tasks.erd]\nkind = "mermaid-erd"\n[tasks.ddl]\nkind = "sql"\n'
+    (tmp_path / "honewheel.toml").write_text(kinds)
+    soon = line(created_at=(datetime.now(UTC) + timedelta(days=1)).isoformat())  # by our own clock
+    bad = BAD | {"the future": (soon, "in the future")}
+    path = write(tmp_path / "rows.jsonl", *(raw for raw, _ in bad.values()))
+    assert call(["--project", str(tmp_path), "import", str(path), "--json"]) == DONE
+    told = capsys.readouterr()
+    (found,) = json.loads(told.out)
+    assert found["stored"] == 2
+    assert "row 2: " in told.err
+    assert f"... {len(bad) - 10} more quarantined (--json)" in told.err
+    reasons = {row["row"]: row["reason"] for row in found["quarantined"]}
+    for row, (what, (_, rule)) in enumerate(bad.items(), start=2):
+        assert re.search(rule, reasons[row]), what
+    assert call(["--project", str(tmp_path), "status", "--json"]) == DONE
+    log = json.loads(capsys.readouterr().out)["log"]
+    assert (log["events"], log["quarantined"]) == (2, len(bad))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from honewheel.errors import (
     StoreError,
     TrainingFailed,
 )
-from honewheel.loop import intake
+from honewheel.loop import intake, proof
 
 STAGES = [
     ("build", "start"),
@@ -344,7 +345,16 @@ def test_a_damaged_dataset_is_named(wheel: Any) -> None:
     summary = next(row for row in wheel.store.datasets.list() if row.hash == dataset)
     flip(wheel.store.files.path(summary.files) / "dataset.parquet")
     with pytest.raises(Damaged, match=dataset[:12]):
-        wheel.trace("artifacts@1")
+        wheel.store.datasets.load(dataset)
+
+
+def test_a_version_is_traced_though_gc_removed_its_rows(wheel: Any) -> None:
+    wheel.cycle()
+    before = wheel.trace("artifacts@1")["events"]
+    wheel.store.files.gc(set())
+    assert wheel.trace("artifacts@1")["events"] == before != []
+    with pytest.raises(NotFound, match="gc removed"):
+        wheel.store.datasets.load(trained(wheel)[0])
 
 
 def test_gc_keeps_every_live_lineage(wheel: Any) -> None:
@@ -403,3 +413,32 @@ def test_every_number_of_a_decision_can_be_recomputed_from_the_stored_rows(wheel
     assert decision.primary.challenger == pytest.approx(mean("artifacts@1"))
     assert decision.primary.champion == pytest.approx(mean("artifacts@0"))
     assert wheel.store.versions.decision("artifacts-0001") == decision
+
+
+def test_a_version_that_takes_longer_than_allowed_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock of the answers is ours: the challenger's take four times as long."""
+    folder = wheels.project(tmp_path / "acme")
+    toml = folder / "honewheel.toml"
+    toml.write_text(
+        toml.read_text() + "\n[models.artifacts.gate]\nmax_latency_ratio = 1.5\nmin_gain = 0.1\n"
+    )
+    times = {0: 0.25, 1: 1.0}
+    plain = proof.predict
+
+    def predict(store: Any, config: Any, version: Any, *more: Any) -> Any:
+        now = itertools.count()
+        each = times[version.number]
+        return plain(store, config, version, *more, timer=lambda: each * next(now))
+
+    monkeypatch.setattr(proof, "predict", predict)
+    with wheels.open_wheel(folder) as wheel:
+        wheels.fill(wheel, folder)
+        decision = wheel.cycle()
+        assert decision.verdict == "reject"
+        told = next(reason for reason in decision.reasons if "latency" in reason)
+        assert "takes 1 s" in told
+        assert "0.25 s" in told
+        assert "4.00x, allowed 1.5x" in told
+        assert wheel.store.versions.decision(wheel.cycles()[0].id) == decision

@@ -406,7 +406,8 @@ def puts_the_unlearnt_first(wheel: Any, dataset: Any) -> None:
     version = wheel.versions()[-1]
     found = material.gather(wheel.store, wheel.config, "artifacts", version, last, now, listen)
     assert found.learnt >= {row.events[0] for row in dataset.train}
-    left = {item.event for item in dataset.dropped if item.reason == "not selected"}
+    dropped = wheel.store.datasets.dropped(dataset.hash)
+    left = {item.event for item in dropped if item.reason == "not selected"}
     again = techniques.switched(wheel.config, augment=0, preferences=False)
     assert left
     assert left <= {row.events[0] for row in new(material.make(found, again, now))}

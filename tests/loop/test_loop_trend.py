@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,17 @@ import wheels
 from honewheel.cli.app import DONE, USAGE, call
 from honewheel.curate import acceptance
 from honewheel.errors import ConfigError
+from honewheel.loop import proof
 from honewheel.loop.trend import Point, share_above
 from honewheel.records import EvalRow
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return wheels.project(tmp_path_factory.mktemp("trend") / "acme")
+    found = wheels.project(tmp_path_factory.mktemp("trend") / "acme")
+    with (found / "honewheel.toml").open("a") as file:
+        file.write("\n[evaluate]\nnewest_days = 3000\n")
+    return found
 
 
 @pytest.fixture
@@ -82,6 +86,44 @@ def test_the_length_of_answers_is_that_of_the_predictions(wheel: Any) -> None:
     ]
     expected = sum(len(row.output.split(" ")) for row in rows) / len(rows)
     assert point.tokens == pytest.approx(expected)
+
+
+def test_the_time_of_answers_is_that_measured_when_they_were_made(wheel: Any) -> None:
+    for point in wheel.trend("ddl").points:
+        assert point.seconds is not None
+        assert 0 < point.seconds < 60
+    assert wheel.trend("ddl").points == wheel.trend("ddl").points  # remembered, not measured again
+
+
+def test_what_was_asked_last_is_scored_apart(wheel: Any) -> None:
+    for point in wheel.trend("erd").points:
+        decision = wheel.store.versions.decision(point.cycle)
+        told = {one.name: one for one in decision.slices}
+        rows = [
+            row.metrics["score"]
+            for row in wheel.store.versions.eval_rows(point.cycle, point.version)
+            if row.suite == "panel-erd"
+        ]
+        assert told["erd/newest"].items == point.late == len(rows) > 0  # all are that new here
+        assert point.newest == pytest.approx(sum(rows) / len(rows))
+        assert "erd/newest" not in {guard.comparison.name for guard in decision.guards}
+
+
+def test_only_what_was_asked_lately_is_newest(wheel: Any) -> None:
+    cycle = wheel.cycles()[0]
+    names = [row.name for row in wheel.store.suites.list()]
+    panels = proof.panels(wheel.store, wheel.config, "artifacts", cycle.as_of_seq, names)
+    items = {item.id for one in panels if one.name.startswith("panel-") for item in one.items}
+    asked = {event.id: event.response.created_at for event in wheel.store.log.events(None, 10**9)}
+
+    def newest(days: float) -> frozenset[str]:
+        return proof.newest(wheel.store, panels, cycle.as_of, cycle.as_of_seq, days)
+
+    middle = sorted(cycle.as_of - asked[item] for item in items)[len(items) // 2]
+    days = middle / timedelta(days=1)
+    expected = {item for item in items if cycle.as_of - asked[item] <= middle}
+    assert newest(days) == expected
+    assert newest(1e-6) < newest(days) <= newest(3_000) == items
 
 
 def test_answers_that_say_nothing_are_counted(wheel: Any) -> None:
@@ -154,6 +196,9 @@ def test_perplexity_is_the_exponential_of_the_loss() -> None:
         valid=1.0,
         accepted=None,
         heard=0,
+        newest=None,
+        late=0,
+        seconds=None,
         tokens=None,
         generic=None,
         hard=None,

@@ -36,7 +36,7 @@ from honewheel.settings import Trigger
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-ROOM = Panel(prompts=1000)  # enough for the default of 5 points
+ROOM = Panel(prompts=1000)  # enough for the default of 10 points
 
 
 def waiting(n: int, days: float = 1.0) -> Sums:
@@ -189,18 +189,35 @@ def test_the_number_of_items_is_that_of_the_formula() -> None:
 
 
 def test_a_test_set_that_cannot_see_the_gain_is_refused_with_what_is_missing() -> None:
-    found = asked(state(panel=Panel(prompts=120)))
+    wide = Panel(prompts=120, spread=math.sqrt(0.42))
+    found = asked(state(panel=wide), hoped_gain=5)
     assert (found.fire, found.next_look, found.power.missing) == (False, None, 356)
     assert found.reasons[0].startswith(
         "the test set is too small to see an effect of 5 points: 356 more items needed (476 "
-        "independent prompts, there are 120; variance of the paired difference 0.42, assumed until "
-        "a cycle has measured it)"
+        "independent prompts, there are 120; variance of the paired difference 0.42, measured by "
+        "the last cycle)"
     )
     assert "set hoped_gain to 10 or more" in found.reasons[0]
-    assert asked(state(panel=Panel(prompts=120)), hoped_gain=10).fire
-    measured = asked(state(panel=Panel(prompts=20, spread=0.2)))
-    assert "measured by the last cycle" in measured.reasons[0]
-    assert asked(state(panel=Panel(prompts=120, spread=0.2))).fire
+    assert asked(state(panel=wide), hoped_gain=10).fire
+    assert asked(state(panel=Panel(prompts=120, spread=0.2)), hoped_gain=5).fire
+
+
+def test_before_a_cycle_has_measured_anything_only_the_gates_minimum_holds_back() -> None:
+    assert asked(state(panel=Panel(prompts=30))).fire
+    assert asked(state(panel=Panel(prompts=30)), hoped_gain=1).fire
+    found = asked(state(panel=Panel(prompts=29)))
+    assert (found.fire, found.power.missing, found.power.assumed) == (False, 1, True)
+    assert found.reasons[0].startswith(
+        "the test set is too small to decide anything: 1 more items needed (30 independent "
+        "prompts, there are 29)"
+    )
+
+
+def test_the_default_gain_shows_on_a_panel_that_a_small_team_has() -> None:
+    """At the variance that has to be assumed, the worst case, 119 prompts; at 0.1, 30."""
+    gain = Trigger().hoped_gain / 100
+    assert power(Panel(prompts=0), gain).needed == 119
+    assert power(Panel(prompts=0, spread=math.sqrt(0.1)), gain).needed == 30
 
 
 def test_a_spread_of_nothing_is_no_measurement() -> None:
@@ -222,7 +239,7 @@ def test_what_is_detectable_is_what_needs_no_more_prompts(
     smallest = power(panel, 0.05).detectable
     assert smallest is not None
     assert power(panel, smallest * 1.001).missing == 0
-    if power(panel, smallest * 0.98).needed > panel.least:
+    if spread is not None and power(panel, smallest * 0.98).needed > panel.least:
         assert power(panel, smallest * 0.98).missing > 0
 
 

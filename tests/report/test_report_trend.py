@@ -26,6 +26,9 @@ def point(number: int, score: float, **more: Any) -> Point:
         "valid": 0.95,
         "accepted": None if number == 1 else 0.6,
         "heard": 0 if number == 1 else 80,
+        "newest": None if number == 1 else score - 0.02,
+        "late": 0 if number == 1 else 20,
+        "seconds": 0.4 + number / 10,
         "tokens": 90.0 + number,
         "generic": 0.0,
         "hard": None,
@@ -49,7 +52,9 @@ def test_lines_hold_the_numbers_and_a_gap_stays_a_gap() -> None:
     drawn = {line.get_label(): list(line.get_xydata()[:, 1]) for line in axes.lines}
     assert drawn["score"] == pytest.approx([40, 50, 60])
     assert drawn["accepted by users since the cycle before"] == pytest.approx([60, 60])
-    assert [bar.get_height() for bar in below.patches] == [91.0, 92.0, 93.0]
+    assert [bar.get_height() for bar in below.patches] == pytest.approx([0.5, 0.6, 0.7])
+    assert below.get_ylabel() == "seconds"
+    assert drawn["score on what was asked last"] == pytest.approx([48, 58])
     (rings,) = axes.collections
     assert [list(place) for place in rings.get_offsets()] == [[0, 40], [2, 60]]
     assert [text.get_text() for text in below.get_xticklabels()] == [
@@ -65,8 +70,13 @@ def test_versions_of_several_models_are_told_apart() -> None:
     assert [text.get_text() for text in below.get_xticklabels()] == ["artifacts@1", "drafts@2"]
 
 
+def test_where_no_time_was_measured_the_lengths_are_drawn() -> None:
+    _, below = pictures.figure(Trend(task="erd", points=(point(1, 0.5, seconds=None),)))[1].axes
+    assert (below.get_ylabel(), below.patches[0].get_height()) == ("tokens", 91.0)
+
+
 def test_without_token_counts_there_is_one_pair_of_axes() -> None:
-    points = tuple(point(n, 0.5, tokens=None) for n in range(1, 4))
+    points = tuple(point(n, 0.5, tokens=None, seconds=None) for n in range(1, 4))
     assert len(pictures.figure(Trend(task="erd", points=points))[1].axes) == 1
 
 

@@ -79,7 +79,7 @@ def parquet(store: Store) -> Path:
 
 
 def test_a_sealed_dataset_is_loaded_whole(store: Store, sealed: Dataset) -> None:
-    assert store.datasets.load(sealed.hash) == sealed
+    assert store.datasets.load(sealed.hash) == replace(sealed, dropped=())
     assert store.datasets.dropped(sealed.hash) == list(sealed.dropped)
 
 
@@ -191,10 +191,37 @@ def test_a_flipped_bit_is_refused_by_the_datasets_hash(
         store.datasets.load(sealed.hash)
 
 
-def test_a_missing_file_is_refused_by_the_datasets_hash(store: Store, sealed: Dataset) -> None:
+def test_a_file_that_gc_removed_is_gone_not_damaged(store: Store, sealed: Dataset) -> None:
     store.files.gc(set())
-    with pytest.raises(Damaged, match=sealed.hash):
+    with pytest.raises(NotFound, match=f"{sealed.hash} has lost its rows: honewheel gc"):
         store.datasets.load(sealed.hash)
+    lineage = store.datasets.lineage(sealed.hash)
+    assert [(event, use.example, use.split) for event, use in lineage] == [
+        ("evt_a", "ex_a", "train"),
+        ("evt_b", "ex_a", "train"),
+        ("evt_b", "ex_r", "train"),
+        ("evt_c", "ex_v", "val"),
+    ]
+
+
+def test_a_dataset_of_a_release_with_fewer_fields_is_read(store: Store, tmp_path: Path) -> None:
+    """What 0.1.0 sealed: no difficulty, no since, no variant, and none of them in the hash."""
+    import pyarrow.parquet as pq
+
+    rows = (example("a", events=("evt_a",)),)
+    new = ("difficulty", "since", "variant")
+    old = digest([{k: v for k, v in as_dict(row).items() if k not in new} for row in rows])
+    store.datasets.seal(dataset(*rows), "cyc_1", 1)
+    folder = tmp_path / "old"
+    folder.mkdir()
+    table = pq.read_table(parquet(store))
+    pq.write_table(table.drop_columns(list(new)), folder / "dataset.parquet")
+    files = store.files.put(folder)
+    with store._db.write("datasets") as connection:
+        connection.exec_driver_sql("DELETE FROM lineage")
+        connection.exec_driver_sql(f"UPDATE dataset SET files = '{files}', hash = '{old}'")
+    found = store.datasets.load(old)
+    assert (found.hash, found.train) == (old, rows)
 
 
 def test_other_rows_under_a_sound_manifest_are_refused(
@@ -209,10 +236,10 @@ def test_other_rows_under_a_sound_manifest_are_refused(
         store.datasets.load(sealed.hash)
 
 
-def test_more_reasons_than_one_statement_takes_are_kept_in_order(store: Store) -> None:
+def test_more_reasons_than_one_statement_takes_are_kept_by_event(store: Store) -> None:
     found = dataset(example("a"), dropped=2_500)
     store.datasets.seal(found, "cyc_1", 42)
-    assert tuple(store.datasets.dropped(found.hash)) == found.dropped
+    assert store.datasets.dropped(found.hash) == sorted(found.dropped, key=lambda one: one.event)
 
 
 def test_a_hash_that_is_not_of_the_rows_is_not_sealed(store: Store) -> None:
@@ -228,7 +255,8 @@ def test_a_hash_that_is_not_of_the_rows_is_not_sealed(store: Store) -> None:
 
 
 def test_an_unknown_dataset_is_not_found(store: Store) -> None:
-    for ask in (store.datasets.load, store.datasets.dropped):
+    ask_for = store.datasets
+    for ask in (ask_for.load, ask_for.dropped, ask_for.reasons, ask_for.lineage):
         with pytest.raises(NotFound, match="abc"):
             ask("abc")
 

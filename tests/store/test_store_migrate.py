@@ -10,6 +10,7 @@ from sqlalchemy import event, inspect, text
 from store_records import response
 
 from honewheel.errors import StoreError
+from honewheel.records import Dropped
 from honewheel.store import Store, migrate, open_store
 from honewheel.store.db import Database
 from honewheel.store.tables import metadata
@@ -49,7 +50,7 @@ def test_head_is_the_newest_script() -> None:
 def test_a_store_of_a_newer_release_is_refused(empty_url: str, files_root: Path) -> None:
     with open_store(empty_url, files_root) as store, store._db.write("migrate") as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(StoreError, match=r"newer honewheel .*revision 9999.*up to 0002.*Upgrade"):
+    with pytest.raises(StoreError, match=r"newer honewheel .*revision 9999.*up to 0005.*Upgrade"):
         open_store(empty_url, files_root)
 
 
@@ -83,3 +84,36 @@ def test_an_upgrade_that_dies_half_way_leaves_nothing_behind(
     database.close()
     with open_store(empty_url, files_root) as store:
         assert store.log.append([response("a")]) == 1
+
+
+def test_reasons_of_an_earlier_release_are_carried_over(
+    empty_url: str, files_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(migrate, "HEAD", "0002")
+        upgrade = command.upgrade
+        patch.setattr(command, "upgrade", lambda config, _: upgrade(config, "0002"))
+        database = Database(empty_url)
+        migrate.migrate(database)
+    with database.write("test") as connection:
+        for number in (1, 2):
+            connection.exec_driver_sql(
+                f"INSERT INTO dataset VALUES ('d{number}', 'c{number}', 9, 'f', 1, 0, 2, "
+                f"'[]', {number})"
+            )
+            connection.exec_driver_sql(
+                "INSERT INTO cycle (id, model, number, state, as_of, as_of_seq, config, started_at)"
+                f" VALUES ('c{number}', 'm', {number}, 'done', 0, 9, '{{}}', 0)"
+            )
+        for row in ("'d1', 0, 'a', 'x', '1'", "'d1', 1, 'b', 'y', '2'", "'d2', 0, 'b', 'y', '2'"):
+            connection.exec_driver_sql(f"INSERT INTO dropped VALUES ({row})")
+    database.close()
+    with open_store(empty_url, files_root) as store:
+        a = Dropped(event="a", reason="x", detail="1")
+        b = Dropped(event="b", reason="y", detail="2")
+        assert store.datasets.dropped("d1") == [a, b]
+        assert store.datasets.dropped("d2") == [b]
+        assert store.datasets.left_out("d2", "a") is None
+        assert [one.count for one in store.datasets.reasons("d1")] == [1, 1]
+        with store._db.read() as connection:
+            assert connection.scalar(text("SELECT COUNT(*) FROM fate")) == 3

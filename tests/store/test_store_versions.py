@@ -10,6 +10,7 @@ from store_records import AT, decision, eval_row, version
 from honewheel.errors import ConfigError, InputError, NotFound, StoreBusy, StoreError
 from honewheel.records import AliasMove, Version
 from honewheel.store import Store
+from honewheel.store.evaluations import Answer
 
 
 def move(revision: int, to: int, previous: int | None, **changes: object) -> AliasMove:
@@ -186,14 +187,26 @@ def test_an_alias_never_points_to_an_unknown_version(store: Store) -> None:
 
 
 def test_predictions_are_remembered_per_version_and_decoding(store: Store) -> None:
-    answers = {"i1": ("SELECT 1", 4, True), "i2": ("\0 \ud800", 512, False)}
+    answers = {
+        "i1": Answer("SELECT 1", 4, True, 0.25),
+        "i2": Answer("\0 \ud800", 512, False, 1.5),
+    }
     store.versions.save_predictions("v1", "greedy", answers)
-    store.versions.save_predictions("v1", "greedy", {"i1": ("other", 9, False)})
+    store.versions.save_predictions("v1", "greedy", {"i1": Answer("other", 9, False, 9.0)})
     store.versions.save_predictions("v1", "greedy", {})
     assert store.versions.predictions("v1", "greedy", ["i1", "i2", "i3"]) == answers
     assert store.versions.predictions("v1", "greedy", ["i2"]) == {"i2": answers["i2"]}
     assert store.versions.predictions("v2", "greedy", ["i1"]) == {}
     assert store.versions.predictions("v1", "warm", ["i1"]) == {}
+
+
+def test_an_answer_whose_time_nobody_measured_is_replaced(store: Store) -> None:
+    old, new = Answer("SELECT 1", 4, True), Answer("SELECT 1", 4, True, 0.25)
+    store.versions.save_predictions("v1", "greedy", {"i1": old})
+    assert store.versions.predictions("v1", "greedy", ["i1"]) == {"i1": old}
+    store.versions.save_predictions("v1", "greedy", {"i1": new})
+    store.versions.save_predictions("v1", "greedy", {"i1": Answer("SELECT 2", 4, True, 9.0)})
+    assert store.versions.predictions("v1", "greedy", ["i1"]) == {"i1": new}
 
 
 def test_scores_are_read_back_by_cycle_and_version(store: Store) -> None:

@@ -179,6 +179,7 @@ def decision(found: Decision) -> None:
     """The gate's numbers and reasons, on stderr."""
     rows = [(row, row_state(row)) for row in found.tasks]
     rows += [(guard.comparison, guard.state) for guard in found.guards]
+    rows += [(row, row_state(row)) for row in found.slices]
     width = max((len(row.name) for row, _ in rows), default=0)
     for row, state in rows:
         say(

@@ -14,7 +14,7 @@ from honewheel.records import as_dict
 
 HEADERS = (
     *("version", "verdict", "ended", "prompts", "score", "champion", ">=70", "valid", "accepted"),
-    *("tokens", "generic", "hard", "val loss", "perplexity"),
+    *("newest", "seconds", "tokens", "generic", "hard", "val loss", "perplexity"),
 )
 
 
@@ -56,6 +56,8 @@ def _row(point: Any) -> list[Any]:
         f"{point.at:%Y-%m-%d %H:%M}",
         point.prompts,
         *(_points(share) for share in shares),
+        _points(point.newest),
+        None if point.seconds is None else float(f"{point.seconds:.3g}"),
         None if point.tokens is None else round(point.tokens),
         _points(point.generic),
         _points(point.hard),

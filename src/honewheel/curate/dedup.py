@@ -11,6 +11,7 @@ Datasets", section 3.4.
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -36,7 +37,12 @@ VERSION = f"3.{shingles.VERSION}.{RMinHash.ALGORITHM_VERSION}"
 _SEED = 20_011
 _PROMPT_FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, so multiplication mod 2^64 is a bijection
 _CONTEXT_FACTOR = np.uint64(0xC2B2AE3D27D4EB4F)
+# ASCII that stands in JSON as it is, and white space, of which only single blanks remain.
+_UNQUOTED = bytes(
+    one for one in range(127) if chr(one).isspace() or (one > 31 and chr(one) not in '"\\')
+)
 _BATCH = 256  # texts whose bytes are looked at together
+_BYTES = 4 * PERMUTATIONS  # of a signature
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +78,20 @@ def exact_key(prompt: str, context: Mapping[str, str]) -> str:
     return hashlib.blake2b(quoted.encode(), digest_size=16).hexdigest()
 
 
+def exact_keys(asked: Sequence[tuple[str, Mapping[str, str]]]) -> list[str]:
+    """`exact_key` of each prompt with its context; a batch costs half of one by one."""
+    plain = [prompt.encode() for prompt, about in asked if not about and prompt.isascii()]
+    if plain and not b"".join(plain).translate(None, _UNQUOTED):  # JSON escapes nothing of them
+        folded = iter(text.canonical_ascii(plain))
+        return [
+            hashlib.blake2b(b'["%b"]' % next(folded), digest_size=16).hexdigest()
+            if not about and prompt.isascii()
+            else exact_key(prompt, about)
+            for prompt, about in asked
+        ]
+    return [exact_key(prompt, about) for prompt, about in asked]
+
+
 def signature(prompt: str, context: Mapping[str, str]) -> bytes:
     """512 bytes: 128 rows of 32 bits, each agreeing with probability J(prompts) x J(contexts)."""
     return signatures([(prompt, context)])[0]
@@ -82,12 +102,13 @@ def signatures(asked: Sequence[tuple[str, Mapping[str, str]]]) -> list[bytes]:
     found: list[bytes] = []
     for start in range(0, len(asked), _BATCH):
         some = asked[start : start + _BATCH]
-        prompts = _minhash([prompt for prompt, _ in some])
-        rows = np.stack(
-            [_about("\n".join(about[key] for key in sorted(about))) for _, about in some]
-        )
-        mixed = (prompts * _PROMPT_FACTOR ^ rows) * _PROMPT_FACTOR >> np.uint64(32)
-        found += [row.tobytes() for row in mixed.astype("<u4")]
+        mixed = _minhash([prompt for prompt, _ in some])
+        mixed *= _PROMPT_FACTOR
+        mixed ^= _contexts([about for _, about in some])
+        mixed *= _PROMPT_FACTOR
+        mixed >>= np.uint64(32)
+        whole = mixed.astype("<u4").tobytes()
+        found += [whole[at : at + _BYTES] for at in range(0, len(whole), _BYTES)]
     return found
 
 
@@ -132,10 +153,10 @@ def link(
     The answer does not depend on the order of `candidates`.
     """
     near = [
-        (1.0 if one.exact == exact else similarity(one.signature, signed), one)
+        (score, one)
         for one in candidates
+        if (score := 1.0 if one.exact == exact else similarity(one.signature, signed)) >= threshold
     ]
-    near = [pair for pair in near if pair[0] >= threshold]
     if not near:
         return Link(group=response_id)
     near.sort(key=lambda pair: (-pair[0], pair[1].response_id))
@@ -161,6 +182,13 @@ def _bridge(near: list[tuple[float, Candidate]]) -> str | None:
     return None
 
 
+def _contexts(asked: Sequence[Mapping[str, str]]) -> npt.NDArray[np.uint64]:
+    """A row for each context, or one row that serves all where none has any."""
+    if not any(asked):
+        return _about("")
+    return np.stack([_about("\n".join(about[key] for key in sorted(about))) for about in asked])
+
+
 @lru_cache(maxsize=1024)  # many responses are about one schema, or about nothing more
 def _about(source: str) -> npt.NDArray[np.uint64]:
     rows: npt.NDArray[np.uint64] = _minhash([source])[0] * _CONTEXT_FACTOR
@@ -171,4 +199,7 @@ def _minhash(sources: Sequence[str]) -> npt.NDArray[np.uint64]:
     """[n, 128] of 32-bit minima over the texts' runs of SHINGLE words."""
     flat, offsets = shingles.hashes(sources, SHINGLE)
     matrix = RMinHash.digest_matrix_from_flat_token_hashes(flat, offsets, PERMUTATIONS, _SEED)
-    return np.array(matrix.to_rows(), dtype=np.uint64)
+    minima = array("I")  # a list of lists goes through it in a third of the time
+    for row in matrix.to_rows():
+        minima.fromlist(row)
+    return np.frombuffer(minima, dtype=np.uint32).reshape(-1, PERMUTATIONS).astype(np.uint64)

@@ -13,6 +13,7 @@ against one down 0.38.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 
 from honewheel.curate.text import canonical_target
 from honewheel.records import Check, Event, Feedback, FeedbackKind, SourceKind
@@ -104,8 +105,11 @@ def bears(item: Feedback) -> bool:
 
 def newest(feedback: Iterable[Feedback]) -> list[Feedback]:
     """The newest item of each source and kind, ordered by source and kind."""
+    given = list(feedback)
+    if len(given) < 2:  # most events of a long log
+        return given
     last: dict[tuple[str, FeedbackKind], Feedback] = {}
-    for item in sorted(feedback, key=lambda item: (item.created_at, item.id)):
+    for item in sorted(given, key=lambda item: (item.created_at, item.id)):
         last[item.source, item.kind] = item
     return [last[key] for key in sorted(last)]
 
@@ -136,7 +140,12 @@ def verdicts(event: Event, speakers: tuple[SourceKind, ...]) -> dict[str, bool]:
 
 def _column(item: Feedback) -> str:
     name = item.text if item.kind == "signal" and item.text in TRACES else item.kind
-    return f"{name}/{_SPEAKER[item.source_kind]}"
+    return _named(name, item.source_kind)
+
+
+@cache
+def _named(name: str, source_kind: SourceKind) -> str:
+    return f"{name}/{_SPEAKER[source_kind]}"
 
 
 def _of_check(check: Check) -> Iterator[tuple[str, float]]:

@@ -83,8 +83,8 @@ def stock(as_of: datetime, settings: Settings, known: Known) -> Stock[Row]:
     """
 
     def rank(row: Row) -> tuple[float, str, str]:
-        decayed = _decay(row, as_of, known.half_life_days)
-        return replay.key(decayed, settings.seed), row.example.id, row.event
+        weight = _decayed(row, as_of, known.half_life_days)
+        return replay.key(row.example.id, weight, settings.seed), row.example.id, row.event
 
     return Stock(STOCK, rank=rank, shelf=lambda row: row.example.task)
 
@@ -124,8 +124,11 @@ def _picker(how: str, seed: int) -> Choose:
 
 
 def _decay(row: Row, as_of: datetime, half_life_days: float) -> Example:
-    age = weighting.age_days(row, as_of)
-    return replace(row.example, weight=reward.weight(age, half_life_days, copies=0))
+    return replace(row.example, weight=_decayed(row, as_of, half_life_days))
+
+
+def _decayed(row: Row, as_of: datetime, half_life_days: float) -> float:
+    return reward.weight(weighting.age_days(row, as_of), half_life_days, copies=0)
 
 
 def _weigh(

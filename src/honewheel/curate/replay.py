@@ -30,22 +30,26 @@ def choose(pool: Sequence[Example], size: int, seed: int) -> tuple[Example, ...]
 
     Within a task rows are drawn without replacement with probability growing with their weight.
     """
+
+    def place(row: Example) -> tuple[float, str, tuple[str, ...]]:
+        return -key(row.id, row.weight, seed), row.id, row.events
+
     tasks: defaultdict[str, list[Example]] = defaultdict(list)
     for row in pool:
         tasks[row.task].append(row)
     shares = allot({task: len(rows) for task, rows in tasks.items()}, size)
     chosen = []
     for task in sorted(tasks):
-        ranked = sorted(tasks[task], key=lambda row: (-key(row, seed), row.id, row.events))
+        ranked = sorted(tasks[task], key=place)
         chosen += ranked[: shares[task]]
     return tuple(chosen)
 
 
-def key(row: Example, seed: int) -> float:
-    """Log of u^(1/weight), in (-inf, 0): the rows with the largest keys are the sample."""
-    hashed = hashlib.blake2b(f"{seed}\x1f{row.id}".encode(), digest_size=8).digest()
+def key(name: str, weight: float, seed: int) -> float:
+    """Log of u^(1/weight), in (-inf, 0), of the row with this id: the largest are the sample."""
+    hashed = hashlib.blake2b(f"{seed}\x1f{name}".encode(), digest_size=8).digest()
     uniform = (int.from_bytes(hashed, "big") + 0.5) / 2**64
-    return math.log(uniform) / row.weight
+    return math.log(uniform) / weight
 
 
 def allot(stock: Mapping[str, int], size: int) -> dict[str, int]:

@@ -53,8 +53,12 @@ def choose(
     outside 0 .. 1.
     """
     known = quality or {}
+
+    def place(row: Example) -> tuple[float, str, tuple[str, ...]]:
+        return -replay.key(row.id, row.weight, seed), row.id, row.events
+
     tasks: defaultdict[str, list[Example]] = defaultdict(list)
-    for row in sorted(pool, key=lambda row: (-replay.key(row, seed), row.id, row.events)):
+    for row in sorted(pool, key=place):
         tasks[row.task].append(row)
     shares = replay.allot({task: len(rows) for task, rows in tasks.items()}, size)
     chosen: list[Example] = []
@@ -101,20 +105,22 @@ class Graph:
 def graph(vectors: Vectors, quality: Floats, neighbours: int = NEIGHBOURS) -> Graph:
     """For each row of `vectors` [n, d] the `neighbours` rows with the largest q_j sim_ij.
 
-    Similarities and gains are rounded to 1e-4 and ties go to the lower index, so that neither the
-    last bits of a machine's arithmetic nor its way of sorting decide. Copies have the same servers,
-    however many they are. Memory: n x neighbours entries and _BLOCK rows of the matrix.
+    Similarities are rounded to 1e-4, so that the last bits of a machine's arithmetic do not
+    decide, and of equal ones the lower index serves: copies have the same servers, however many
+    they are.
+    Memory: n x neighbours entries and _BLOCK rows of the matrix.
     """
     count = len(vectors)
     width = min(neighbours, count)
+    lower_first = np.arange(count) * (1e-7 / count)
     rows, servers, gains = [], [], []
     for start in range(0, count, _BLOCK):
         block = np.round(vectors[start : start + _BLOCK] @ vectors.T, 4).clip(0, 1)
         own = np.arange(len(block))
         block[own, start + own] = 1.0
         block *= quality.astype(np.float32)
-        ranks = np.rint(block * 1e4).astype(np.int64) * count + (count - 1 - np.arange(count))
-        best = np.argpartition(ranks, count - width, axis=1)[:, count - width :]
+        ranked = block - lower_first
+        best = np.argpartition(ranked, count - width, axis=1)[:, count - width :]
         best = _with_self(best, start)
         rows.append(np.repeat(start + own, width))
         servers.append(best.ravel())

@@ -80,6 +80,9 @@ def _runs(
 ) -> tuple[Numbers, npt.NDArray[np.intp]]:
     """Hashes of the runs, and the place of each run's first word."""
     count = len(words)
+    lengths = np.bincount(owner)
+    if lengths[lengths > 0].min(initial=size) >= size <= count:
+        return _whole_runs(words, owner, size)
     place = np.arange(count)
     last = np.minimum(place + size - 1, count - 1)
     whole = (owner[last] == owner) & (place + size <= count)
@@ -91,6 +94,18 @@ def _runs(
         there = (first + step < count) & (owner[at] == owner[first])
         mixed = mix(mixed * np.uint64(_BASE) + np.where(there, words[at], np.uint64(step)))
     return mixed, first
+
+
+def _whole_runs(
+    words: Numbers, owner: npt.NDArray[np.intp], size: int
+) -> tuple[Numbers, npt.NDArray[np.intp]]:
+    """The same where no text has fewer words than a run, which needs no look at ends of texts."""
+    behind = len(words) - size + 1
+    first = np.flatnonzero(owner[size - 1 :] == owner[:behind])
+    mixed = np.zeros(behind, dtype=np.uint64)
+    for step in range(size):
+        mixed = mix(mixed * np.uint64(_BASE) + words[step : step + behind])
+    return mixed[first], first
 
 
 @lru_cache(maxsize=4)

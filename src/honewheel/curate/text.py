@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
+
+import numpy as np
 
 VERSION = 1
 
@@ -15,6 +18,9 @@ VERSION = 1
 _UNSPACED = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _WORD = re.compile(f"[{_UNSPACED}]|[^\\W{_UNSPACED}]+")
 _IRREGULAR = (" \n", "\t\n", *"\r\v\f\x1c\x1d\x1e\x1f")  # ends of lines that need more than strip
+_SPACE = ord(" ")
+_FOLD = bytes(_SPACE if chr(one).isspace() else ord(chr(one).lower()) for one in range(128))
+_FOLD_TABLE = _FOLD + bytes(range(128, 256))
 _ASCII_WORD = re.compile(r"\w+", re.ASCII)
 
 
@@ -27,6 +33,21 @@ def canonical(text: str) -> str:
     if text.isascii():  # as below, at a third of the cost
         return " ".join(text.lower().split())
     return " ".join(unicodedata.normalize("NFC", text).casefold().split())
+
+
+def canonical_ascii(sources: Sequence[bytes]) -> list[bytes]:
+    """`canonical` of ASCII texts, all at once and in a third of the time."""
+    if not sources:
+        return []
+    letters = np.frombuffer(b" ".join(sources).translate(_FOLD_TABLE) + b" ", dtype=np.uint8)
+    solid = letters != _SPACE
+    keep = solid.copy()
+    keep[1:] |= solid[:-1]  # of a run of spaces the first; at the start of a text none
+    starts = np.cumsum([0, *(len(one) + 1 for one in sources[:-1])])
+    ends = np.cumsum(np.add.reduceat(keep, starts, dtype=np.intp)).tolist()
+    squeezed = letters[keep].tobytes()
+    # Each text that is not blank has one space behind it now.
+    return [squeezed[at : max(at, end - 1)] for at, end in zip([0, *ends], ends, strict=False)]
 
 
 def canonical_target(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import TypeAlias
@@ -33,6 +33,7 @@ def measure(
     *,
     trained: Sequence[str],
     policy: Policy,
+    newest: Container[str] = (),
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Evidence:
@@ -40,6 +41,8 @@ def measure(
 
     `panels` maps tasks to the rows of their test panel, `suites` names to those of a frozen or
     guard suite; a suite is always a guard, whatever its task. `trained` are the dataset's tasks.
+    `newest` are items of the panels that are compared once more by themselves: what was asked
+    last resembles most what will be asked next.
     """
     problems: list[str] = []
 
@@ -70,13 +73,29 @@ def measure(
     primary = attempt(pooled, " + ".join(own), "score", _together(panels, own), benefit)
     scores = [attempt(compare, task, "score", panels[task], benefit) for task in own]
     guards = [attempt(compare, name, "score", guarded[name], guard) for name in guarded]
+    late = {task: _among(panels[task], newest) for task in sorted(panels)}
+    slices = [
+        attempt(compare, f"{task}/newest", "score", sides, guard)
+        for task, sides in late.items()
+        if sides.challenger
+    ]
     valid = [attempt(compare, f"{task}/valid", "valid", panels[task], guard) for task in own]
     return Evidence(
         primary=next(iter(primary), None),
         trained=tuple(chain.from_iterable(scores)),
         guards=tuple(chain.from_iterable(guards)),
         validity=tuple(chain.from_iterable(valid)),
+        slices=tuple(chain.from_iterable(slices)),
         problems=tuple(dict.fromkeys(problems)),
+    )
+
+
+def _among(sides: Sides, items: Container[str]) -> Sides:
+    """Only the rows of these items."""
+    return Sides(
+        challenger=[row for row in sides.challenger if row.item in items],
+        champion=[row for row in sides.champion if row.item in items],
+        base=None if sides.base is None else [row for row in sides.base if row.item in items],
     )
 
 

@@ -25,6 +25,7 @@ from honewheel.errors import (
     TrainingStopped,
 )
 from honewheel.evaluate.measure import measure
+from honewheel.gate import Evidence
 from honewheel.loop import material, proof
 from honewheel.loop.journal import Journal
 from honewheel.loop.registry import CHAMPION, ensure_champion
@@ -291,10 +292,16 @@ def _gate(
         sides.guards,
         trained=_trained(dataset, turn.config.settings.curate.min_examples),
         policy=policy,
+        newest=proof.newest(
+            turn.store,
+            suites,
+            turn.cycle.as_of,
+            turn.cycle.as_of_seq,
+            turn.config.settings.evaluate.newest_days,
+        ),
         resamples=turn.config.settings.evaluate.resamples,
     )
-    tokens = _answer_lengths(turn, suites, champion, challenger)
-    evidence = replace(evidence, tokens=tokens)
+    evidence = _with_cost(turn, evidence, suites, champion, challenger)
     decision = gate.decide(evidence, policy, challenger=challenger.name, champion=champion.name)
 
     def work() -> Json:
@@ -317,17 +324,20 @@ def _trained(dataset: Dataset, enough: int) -> tuple[str, ...]:
     return tuple(task for task in dataset.tasks if count[task] >= enough) or dataset.tasks
 
 
-def _answer_lengths(
-    turn: Turn, suites: Sequence[Suite], champion: Version, challenger: Version
-) -> tuple[float, float] | None:
-    """Mean tokens of both versions' answers to everything asked; None where one has none."""
+def _with_cost(
+    turn: Turn, evidence: Evidence, suites: Sequence[Suite], champion: Version, challenger: Version
+) -> Evidence:
+    """With what both versions' answers to everything asked took, where it was measured."""
     decoding = Decoding(max_new_tokens=turn.config.settings.evaluate.max_new_tokens)
     prompts = [proof.prompt_key(i.prompt, i.context) for suite in suites for i in suite.items]
     old, new = (
-        proof.mean_tokens(turn.store, version, decoding, prompts)
+        proof.mean_cost(turn.store, version, decoding, prompts)
         for version in (champion, challenger)
     )
-    return None if old is None or new is None else (old, new)
+    if old is None or new is None:
+        return evidence
+    timed = None if old.seconds is None or new.seconds is None else (old.seconds, new.seconds)
+    return replace(evidence, tokens=(old.tokens, new.tokens), seconds=timed)
 
 
 def _policy(config: Config, model: str) -> gate.Policy:

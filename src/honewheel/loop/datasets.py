@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -74,7 +74,9 @@ def shown(store: Store, name: str) -> dict[str, Any]:
         "rows": _rows(dataset),
         "length_bias": _length_bias(dataset.pairs),
         "desirable_ratio": _desirable_ratio(dataset.rated),
-        "dropped_by_reason": dict(Counter(item.reason for item in dataset.dropped).most_common()),
+        "dropped_by_reason": {
+            one.reason: one.count for one in store.datasets.reasons(summary.hash)
+        },
     }
 
 

@@ -43,8 +43,9 @@ def run(store: Store, config: Config, listen: Callable[[Progress], None]) -> int
     with store.exclusive("intake"):
         while responses := store.log.unplaced(BATCH):
             batch = _Batch(store, check, judges)
-            signed = dedup.signatures([(one.prompt, one.context) for one in responses])
-            for one in zip(responses, signed, dedup.all_bands(signed), strict=True):
+            asked = [(one.prompt, one.context) for one in responses]
+            exact, signed = dedup.exact_keys(asked), dedup.signatures(asked)
+            for one in zip(responses, exact, signed, dedup.all_bands(signed), strict=True):
                 batch.add(*one)
             store.intake.place(batch.placements, batch.bands, batch.signatures)
             done += len(responses)
@@ -73,8 +74,7 @@ class _Batch:
     seen: dict[tuple[str, int], list[Candidate]] = field(default_factory=lambda: defaultdict(list))
     exact: dict[tuple[str, str], Candidate] = field(default_factory=dict)
 
-    def add(self, response: Response, signed: bytes, keys: tuple[int, ...]) -> None:
-        key = dedup.exact_key(response.prompt, response.context)
+    def add(self, response: Response, key: str, signed: bytes, keys: tuple[int, ...]) -> None:
         near = self._candidates(response.task, key, keys)
         link = dedup.link(response.id, key, signed, near)
         place = _place(response, link)

@@ -6,7 +6,7 @@ from typing import Any
 
 from honewheel.config import Config
 from honewheel.loop.registry import CHAMPION, find
-from honewheel.records import Dataset, Event, Pair, Rated, Version, as_dict
+from honewheel.records import Event, Version, as_dict
 from honewheel.store import Store
 
 # What a row of a dataset is to a cycle, by (role, split); an example of train is trained on.
@@ -62,23 +62,7 @@ def _trace_event(store: Store, event: Event) -> dict[str, Any]:
 
 
 def _trace_version(store: Store, version: Version) -> dict[str, Any]:
-    events: list[dict[str, Any]] = []
-    if version.dataset:
-        dataset = store.datasets.load(version.dataset)
-        events = [
-            {
-                "event": event,
-                "example": row.id,
-                "task": row.task,
-                "role": row.role,
-                "split": row.split,
-                "weight": row.weight,
-                "simulated": row.simulated,
-            }
-            for row in (*dataset.train, *dataset.val)
-            for event in row.events
-        ]
-        events += _preferences(store, dataset)
+    events = _shaped(store, version.dataset) if version.dataset else []
     return {
         "version": version.name,
         "base": version.base,
@@ -93,25 +77,25 @@ def _trace_version(store: Store, version: Version) -> dict[str, Any]:
     }
 
 
-def _preferences(store: Store, dataset: Dataset) -> list[dict[str, Any]]:
-    """The events behind a dataset's pairs and rated rows."""
-    rows: list[tuple[str, Pair | Rated]] = [("pair", row) for row in dataset.pairs]
-    rows += [("rated", row) for row in dataset.rated]
-    names = sorted({event for _, row in rows for event in row.events})
-    known = store.log.events(None, store.log.last_seq(), names)
-    simulated = {event.id: event.simulated for event in known}
+def _shaped(store: Store, dataset: str) -> list[dict[str, Any]]:
+    """The events behind a dataset's rows, in their order; its file may be gone."""
+    found = store.datasets.lineage(dataset)
+    names = sorted({event for event, _ in found})
+    known = {
+        event.id: event
+        for event in store.log.events(None, store.datasets.summary(dataset).as_of_seq, names)
+    }
     return [
         {
             "event": event,
-            "example": row.id,
-            "task": row.task,
-            "role": role,
-            "split": row.split,
-            "weight": row.weight,
-            "simulated": simulated.get(event, False),
+            "example": use.example,
+            "task": known[event].response.task,
+            "role": use.role,
+            "split": use.split,
+            "weight": use.weight,
+            "simulated": known[event].simulated,
         }
-        for role, row in rows
-        for event in row.events
+        for event, use in found
     ]
 
 
@@ -163,14 +147,13 @@ def _explain_for(store: Store, event: Event, model: str) -> dict[str, Any]:
                     "role": use.role,
                     "weight": use.weight,
                 }
-        for item in store.datasets.dropped(dataset):
-            if item.event == event.id:
-                reason = f"{item.reason}: {item.detail}" if item.detail else item.reason
-                return {
-                    "model": model,
-                    "answer": f"not trained on in {cycle.id}: {reason}",
-                    "dataset": dataset,
-                }
+        if item := store.datasets.left_out(dataset, event.id):
+            reason = f"{item.reason}: {item.detail}" if item.detail else item.reason
+            return {
+                "model": model,
+                "answer": f"not trained on in {cycle.id}: {reason}",
+                "dataset": dataset,
+            }
     return {
         "model": model,
         "answer": "not seen by a cycle yet; the next one considers it (honewheel cycle)",

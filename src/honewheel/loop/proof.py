@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from time import perf_counter
 
 from honewheel import plugins
 from honewheel.config import Config
@@ -24,6 +27,7 @@ from honewheel.records import (
     digest,
 )
 from honewheel.store import Store
+from honewheel.store.evaluations import Answer
 
 VERSION = f"1.{panel.VERSION}.{metrics.VERSION}"
 SAVE_EVERY = 32  # answers a transaction: a killed evaluation repeats at most this many
@@ -39,7 +43,7 @@ def panels(
     size = config.settings.evaluate.panel_size
     for task in config.model(model)[1].tasks:
         if items := _panel(store, config, task, as_of_seq, size):
-            found.append(Suite(name=f"panel-{task}", task=task, role="panel", items=items))
+            found.append(Suite(name=rolling(task), task=task, role="panel", items=items))
     return found
 
 
@@ -109,27 +113,36 @@ def predict(
     items: Sequence[Item],
     decoding: Decoding,
     listen: Listener,
+    timer: Callable[[], float] = perf_counter,
 ) -> list[Prediction]:
     """One Prediction an item, from the cache where this version answered the prompt before.
 
-    The cache is keyed by what decides the answer: base, files, decoding, prompt and context.
+    The cache is keyed by what decides the answer: base, files, decoding, prompt and context. It
+    keeps the seconds that were measured when the answer was made; one from before that is made
+    anew. `timer` tells seconds: an answer takes those since the one before it, so that answers of
+    one batch share theirs unevenly, and only means over many are to be read.
     """
     key, how = answer_keys(version, decoding)
     asked = {item.id: prompt_key(item.prompt, item.context) for item in items}
-    known = store.versions.predictions(key, how, sorted(set(asked.values())))
+    found = store.versions.predictions(key, how, sorted(set(asked.values())))
+    known = {name: answer for name, answer in found.items() if answer.seconds is not None}
     missing = list({asked[item.id]: item for item in items if asked[item.id] not in known}.values())
     if missing:
         folder = store.files.verify(version.files) if version.files else None
         family = plugins.family(config.model(version.model)[1].family)
-        fresh: dict[str, tuple[str, int, bool]] = {}
+        fresh: dict[str, Answer] = {}
         with family.open(version.base, folder) as model:
-            for step, found in enumerate(model.predict(missing, decoding), start=1):
-                fresh[asked[found.item]] = (found.output, found.tokens, found.stopped)
+            since = timer()
+            for step, one in enumerate(model.predict(missing, decoding), start=1):
+                fresh[asked[one.item]] = Answer(
+                    one.output, one.tokens, one.stopped, timer() - since
+                )
                 listen(_progress(version, step, len(missing)))
                 if len(fresh) == SAVE_EVERY or step == len(missing):
                     store.versions.save_predictions(key, how, fresh)
                     known |= fresh
                     fresh = {}
+                since = timer()  # without what telling and saving took
     return [_prediction(item.id, known[asked[item.id]]) for item in items]
 
 
@@ -143,21 +156,51 @@ def prompt_key(prompt: str, context: Mapping[str, str]) -> str:
     return digest([prompt, dict(context)])
 
 
-def mean_tokens(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What an answer takes on average. `seconds` None: of some answer nobody measured them."""
+
+    tokens: float
+    seconds: float | None
+
+
+def mean_cost(
     store: Store, version: Version, decoding: Decoding, prompts: Sequence[str]
-) -> float | None:
-    """Mean length in tokens of the remembered answers to the prompts with these keys, if any."""
+) -> Cost | None:
+    """The cost of the remembered answers to the prompts with these keys, if there are any."""
     found = store.versions.predictions(*answer_keys(version, decoding), sorted(set(prompts)))
-    return sum(tokens for _, tokens, _ in found.values()) / len(found) if found else None
+    if not found:
+        return None
+    seconds = [one.seconds for one in found.values() if one.seconds is not None]
+    return Cost(
+        tokens=sum(one.tokens for one in found.values()) / len(found),
+        seconds=math.fsum(seconds) / len(seconds) if len(seconds) == len(found) else None,
+    )
+
+
+def newest(
+    store: Store, suites: Sequence[Suite], as_of: datetime, as_of_seq: int, days: float
+) -> frozenset[str]:
+    """Items of the rolling panels that were asked within so many days before `as_of`."""
+    names = [
+        item.id for suite in suites if suite.name == rolling(suite.task) for item in suite.items
+    ]
+    since = as_of - timedelta(days=days)
+    events = store.log.events(None, as_of_seq, names)
+    return frozenset(event.id for event in events if event.response.created_at >= since)
+
+
+def rolling(task: str) -> str:
+    """What the rolling test panel of a task is called."""
+    return f"panel-{task}"
 
 
 def _progress(version: Version, step: int, total: int) -> Progress:
     return Progress(stage="evaluate", step=step, total=total, message=version.name)
 
 
-def _prediction(item: str, answer: tuple[str, int, bool]) -> Prediction:
-    output, tokens, stopped = answer
-    return Prediction(item=item, output=output, tokens=tokens, stopped=stopped)
+def _prediction(item: str, answer: Answer) -> Prediction:
+    return Prediction(item=item, **answer._asdict())
 
 
 @dataclass(frozen=True, slots=True)

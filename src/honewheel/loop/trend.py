@@ -18,7 +18,7 @@ from honewheel.config import Config, from_frozen
 from honewheel.curate import acceptance, generic
 from honewheel.evaluate.metrics import mean
 from honewheel.loop import proof
-from honewheel.records import Cycle, Decoding, EvalRow, Verdict
+from honewheel.records import Comparison, Cycle, Decoding, EvalRow, Verdict
 from honewheel.store import Store
 
 SUCCESS = 0.7  # score from which an answer counts as a success
@@ -31,7 +31,8 @@ class Point:
     """One cycle of one task. Shares and scores are in [0, 1].
 
     `accepted` is the mean P(accept) of the outputs that feedback since the cycle before spoke of
-    (`heard` of them); `tokens` the mean length of the challenger's answers and `generic`
+    (`heard` of them); `newest` the challenger's score on the `late` prompts that were asked last
+    (`evaluate.newest_days`); `seconds` and `tokens` what its answers took on average and `generic`
     the share of them that say nothing of their request; `hard` the share of new examples in the
     dataset with a difficulty above 0.7. `val_loss`, the lowest in nats a token,
     is over all tasks of the model.
@@ -48,6 +49,9 @@ class Point:
     valid: float
     accepted: float | None
     heard: int
+    newest: float | None
+    late: int
+    seconds: float | None
     tokens: float | None
     generic: float | None
     hard: float | None
@@ -106,6 +110,8 @@ class _Reader:
         champion = self._rows(cycle.id, told["champion"])
         values = self._accepted(after, cycle.as_of_seq)
         self._learn(rows, cycle.as_of_seq)
+        late = self._newest(cycle.id)
+        cost = self._cost(cycle, told["challenger"], rows)
         return Point(
             cycle=cycle.id,
             version=told["challenger"],
@@ -118,7 +124,10 @@ class _Reader:
             valid=mean(rows, "valid"),
             accepted=fmean(values) if values else None,
             heard=len(values),
-            tokens=self._tokens(cycle, told["challenger"], rows),
+            newest=late.challenger if late else None,
+            late=late.items if late else 0,
+            seconds=cost.seconds if cost else None,
+            tokens=cost.tokens if cost else None,
             generic=self._generic(rows),
             hard=self._hard(cycle.id),
             val_loss=self._val_loss(cycle.id),
@@ -138,7 +147,7 @@ class _Reader:
     def _learn(self, rows: Sequence[EvalRow], up_to: int) -> None:
         """Look up the prompts behind the rows: events of the panel, items of frozen suites."""
         missing = [row for row in rows if (row.suite, row.item) not in self.asked]
-        panel = f"panel-{self.task}"
+        panel = proof.rolling(self.task)
         names = [row.item for row in missing if row.suite == panel]
         for event in self.store.log.events([self.task], up_to, names):
             self.asked[panel, event.id] = event.response.prompt, event.response.context
@@ -146,14 +155,20 @@ class _Reader:
             for item in self.store.suites.get(suite).items:
                 self.asked[suite, item.id] = item.prompt, item.context
 
-    def _tokens(self, cycle: Cycle, version: str, rows: Sequence[EvalRow]) -> float | None:
-        """Mean length of the answers in tokens, from the cache of predictions."""
+    def _newest(self, cycle: str) -> Comparison | None:
+        """The gate's look at the newest prompts of the task."""
+        decision = self.store.versions.decision(cycle)
+        slices = decision.slices if decision else ()
+        return next((one for one in slices if one.name == f"{self.task}/newest"), None)
+
+    def _cost(self, cycle: Cycle, version: str, rows: Sequence[EvalRow]) -> proof.Cost | None:
+        """What the answers took on average, from the cache of predictions."""
         model, _, number = version.rpartition("@")
         asked = self.store.versions.get(model, int(number))
         limit = from_frozen(cycle.config, self.config.root).settings.evaluate.max_new_tokens
         known = (self.asked.get((row.suite, row.item)) for row in rows)
         prompts = [proof.prompt_key(*one) for one in known if one is not None]
-        return proof.mean_tokens(self.store, asked, Decoding(max_new_tokens=limit), prompts)
+        return proof.mean_cost(self.store, asked, Decoding(max_new_tokens=limit), prompts)
 
     def _generic(self, rows: Sequence[EvalRow]) -> float | None:
         """Share of the answers that say nothing of their request."""

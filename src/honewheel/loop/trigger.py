@@ -11,7 +11,9 @@ they are counted in effective examples, so that many near-copies or very uneven 
 - *drift*: an alarm was raised, by whoever measures drift, and anything waits at all.
 
 It is **held back** by the cooldown after the last cycle, quiet hours, the budget of the week, and a
-test set too small to show the gain that is hoped for: such a cycle could only end undecided. A
+test set too small to show the gain that is hoped for: such a cycle could only end undecided. How
+many prompts that takes is known once a cycle has measured how much differences vary; before, a
+guess would keep a young project waiting for months, so only the gate's own minimum holds it back. A
 cycle that was cut short is resumed whatever waits; only quiet hours hold that back.
 """
 
@@ -33,7 +35,8 @@ from honewheel.settings import Trigger
 VERSION = 1
 
 # Variance of the paired difference until a cycle has measured it: two versions that disagree on
-# 42 % of right-or-wrong items. Scores in between vary less, so this asks for too many, not too few.
+# 42 % of right-or-wrong items. Scores in between vary less, so what it tells to be detectable is
+# too large rather than too small.
 ASSUMED_VARIANCE = 0.42
 # A spread below this is that of a change that was the same on every item: it tells nothing of the
 # next challenger.
@@ -112,7 +115,8 @@ class State:
 class Power:
     """Whether a gain (in [0, 1]) would show: the prompts there are and those it takes.
 
-    `detectable` is the smallest gain that the prompts there are would show; None below `least`.
+    `detectable` is the smallest gain that the prompts there are would show; None below `least`,
+    the gate's own minimum. An `assumed` variance is a guess that holds nothing back.
     """
 
     gain: float
@@ -121,10 +125,12 @@ class Power:
     variance: float
     assumed: bool
     detectable: float | None
+    least: int
 
     @property
     def missing(self) -> int:
-        return max(0, self.needed - self.prompts)
+        """Prompts without which a cycle is refused."""
+        return max(0, (self.least if self.assumed else self.needed) - self.prompts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +191,7 @@ def power(panel: Panel, gain: float) -> Power:
         variance=spread * spread,
         assumed=not measured,
         detectable=z * spread / math.sqrt(panel.prompts) if enough else None,
+        least=panel.least,
     )
 
 
@@ -282,9 +289,13 @@ def _held(
 
 def refusal(found: Power) -> str:
     """Why a test set is too small, with how many items are missing and what would help."""
-    source = (
-        "assumed until a cycle has measured it" if found.assumed else "measured by the last cycle"
-    )
+    if found.prompts < found.least:
+        return (
+            f"the test set is too small to decide anything: {found.missing:,} more items needed "
+            f"({found.prompts + found.missing:,} independent prompts, there are "
+            f"{found.prompts:,}). Import a frozen suite (honewheel suite import FILE --task "
+            "TASK), or record more requests: one in ten is held out"
+        )
     other = (
         f"or set hoped_gain to {math.ceil(1000 * found.detectable) / 10:g} or more, which they show"
         if found.detectable is not None and found.detectable < 1
@@ -293,7 +304,8 @@ def refusal(found: Power) -> str:
     return (
         f"the test set is too small to see an effect of {100 * found.gain:g} points: "
         f"{found.missing:,} more items needed ({found.needed:,} independent prompts, there are "
-        f"{found.prompts:,}; variance of the paired difference {found.variance:.2g}, {source}). "
+        f"{found.prompts:,}; variance of the paired difference {found.variance:.2g}, measured by "
+        "the last cycle). "
         f"Import a frozen suite (honewheel suite import FILE --task TASK), {other}"
     )
 

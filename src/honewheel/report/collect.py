@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from honewheel.errors import Damaged
+from honewheel.errors import Damaged, NotFound
 from honewheel.records import (
     AliasMove,
     Comparison,
@@ -28,7 +28,6 @@ from honewheel.report.changes import Changes, changes_between
 from honewheel.store import Store
 
 STEPS = ("champion", "build", "train", "evaluate", "gate", "promote")
-_EVENTS_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,9 +122,12 @@ class Training:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One line of the verdict's table. `margin` (in [0, 1]) is a guard's; `state` in words."""
+    """One line of the verdict's table. `margin` (in [0, 1]) is a guard's; `state` in words.
 
-    kind: Literal["primary", "task", "guard"]
+    The verdict rests on every line but a slice's.
+    """
+
+    kind: Literal["primary", "task", "guard", "slice"]
     comparison: Comparison
     state: GuardState
     margin: float | None = None
@@ -218,12 +220,12 @@ def _version(store: Store, name: str) -> Version | None:
 
 
 def _build(store: Store, output: Mapping[str, Any]) -> Build:
-    kept: dict[str, list[Dropped]] = {}
-    for row in store.datasets.dropped(output["dataset"]):
-        kept.setdefault(row.reason, []).append(row)
+    known = {one.reason: one for one in store.datasets.reasons(output["dataset"])}
     tasks, unread = _tasks(store, output["dataset"])
     dropped = [
-        DropReason(reason=reason, count=n, examples=tuple(kept.get(reason, ())[:_EVENTS_SHOWN]))
+        DropReason(
+            reason=reason, count=n, examples=known[reason].examples if reason in known else ()
+        )
         for reason, n in output["dropped"].items()
     ]
     return Build(
@@ -247,7 +249,7 @@ def _tasks(store: Store, dataset: str) -> tuple[tuple[TaskRows, ...], str | None
     """Rows by task, or none and why: retention removes sealed files, the journal's sums stay."""
     try:
         return _rows_by_task(store.datasets.load(dataset)), None
-    except Damaged as error:
+    except (Damaged, NotFound) as error:
         return (), str(error)
 
 
@@ -294,7 +296,7 @@ def _training(output: Mapping[str, Any]) -> Training:
 
 
 def _lines(decision: Decision | None) -> tuple[Line, ...]:
-    """The verdict's table: the primary endpoint, its tasks, the guards; nothing twice."""
+    """The verdict's table: primary endpoint, its tasks, guards, slices; nothing twice."""
     if decision is None:
         return ()
     guarded = {guard.comparison.name for guard in decision.guards}
@@ -309,6 +311,7 @@ def _lines(decision: Decision | None) -> tuple[Line, ...]:
         Line(kind="guard", comparison=guard.comparison, state=guard.state, margin=guard.margin)
         for guard in decision.guards
     ]
+    lines += [Line(kind="slice", comparison=one, state=_state(one)) for one in decision.slices]
     return tuple(lines)
 
 

@@ -1,4 +1,4 @@
-"""A task over time as one picture: scores above, length of the answers below."""
+"""A task over time as one picture: scores above, what an answer takes below."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # Okabe and Ito's colours (distinct to colour-blind readers), doubled by marker and dashes.
 _LINES = (
     ("score", "score", "#0072b2", "o", "-"),
+    ("newest", "score on what was asked last", "#56b4e9", "v", "--"),
     ("success", "answers at 70 points or more", "#009e73", "s", "--"),
     ("valid", "valid answers", "#e69f00", "^", ":"),
     ("accepted", "accepted by users since the cycle before", "#cc79a7", "D", "-."),
@@ -43,26 +44,31 @@ def draw(trend: Trend) -> bytes:
 
 
 def figure(trend: Trend) -> tuple[str, Figure]:
-    """Title (the finding in words) and figure; below the scores, the mean length of an answer."""
+    """Title (the finding in words) and figure; below the scores, what an answer took.
+
+    In seconds, or in tokens where no time was measured.
+    """
     found = trend.points
     title = _title(trend)
-    tokens = any(point.tokens is not None for point in found)
-    drawing, axes = blank(title, 4.6 if tokens else 3.2, left=0.1, right=0.96, legend=2)
-    if tokens:
+    costs = any(point.tokens is not None for point in found)
+    named = sum(any(getattr(p, line[0]) is not None for p in found) for line in _LINES)
+    height, rows = 4.6 if costs else 3.2, (named + 1) // 2
+    drawing, axes = blank(title, height, left=0.1, right=0.96, legend=rows)
+    if costs:
         box = axes.get_position()
         height = 0.24 * box.height
         axes.set_position((box.x0, box.y0 + 1.5 * height, box.width, box.height - 1.5 * height))
         below = drawing.add_axes((box.x0, box.y0, box.width, height), sharex=axes)
-        _lengths(below, found)
+        _costs(below, found)
     _scores(axes, found)
-    last = below if tokens else axes
+    last = below if costs else axes
     models = sorted({point.version.rpartition("@")[0] for point in found})
     short = len(models) == 1  # "@3" leaves room for many
     names = [f"@{p.version.rpartition('@')[2]}" if short else p.version for p in found]
     last.set_xticks(range(len(found)), [label(name) for name in names])
     crowded = len(found) > (20 if short else 6)
     last.tick_params(axis="x", rotation=90 if crowded else 0, labelsize=7 if crowded else 9.5)
-    axes.tick_params(labelbottom=not tokens)
+    axes.tick_params(labelbottom=not costs)
     whose = f"version of {label(models[0])}" if short else "version"
     last.set_xlabel(f"{whose} that each cycle made; a ring marks those that were promoted")
     return title, drawing
@@ -108,12 +114,14 @@ def _scores(axes: Axes, found: Sequence[Point]) -> None:
     legend_above(axes, 2)
 
 
-def _lengths(axes: Axes, found: Sequence[Point]) -> None:
-    known = [(n, point.tokens) for n, point in enumerate(found) if point.tokens is not None]
-    axes.bar([place for place, _ in known], [tokens for _, tokens in known], 0.5, color="#999999")
+def _costs(axes: Axes, found: Sequence[Point]) -> None:
+    what = "seconds" if any(point.seconds is not None for point in found) else "tokens"
+    known = [(n, getattr(point, what)) for n, point in enumerate(found)]
+    known = [(place, cost) for place, cost in known if cost is not None]
+    axes.bar([place for place, _ in known], [cost for _, cost in known], 0.5, color="#999999")
     axes.tick_params(labelsize=9.5, colors=INK)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
         axes.spines[side].set_color(QUIET)
-    axes.set_ylabel("tokens")
+    axes.set_ylabel(what)

@@ -2,28 +2,30 @@
 
 A dataset's folder holds `dataset.parquet`, and `pairs.parquet` and `rated.parquet` where it has
 such rows. Their events stand in the lineage too, after the examples, with the role "pair" or
-"rated": what shaped a preference is traced like what shaped a target.
+"rated": what shaped a preference is traced like what shaped a target. Why the other events are in
+none of it is kept in `fates`.
 """
 
 from __future__ import annotations
 
 import itertools
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from sqlalchemy import Connection, Table, func, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from honewheel.atomic import space_errors
 from honewheel.errors import Damaged, InputError, NotFound
-from honewheel.records import Dataset, Dropped, Role, Split, dataset_hash
-from honewheel.store import tables
+from honewheel.records import Dataset, Dropped, Example, Role, Split, dataset_hash
+from honewheel.store import fates, tables
 from honewheel.store.db import CHUNK, Database
+from honewheel.store.fates import Reason
 from honewheel.store.files import Files
 from honewheel.store.rows import (
+    columns_of,
     read_pairs,
     read_rated,
     read_rows,
@@ -35,7 +37,7 @@ from honewheel.store.rows import (
 UseRole: TypeAlias = Role | Literal["pair", "rated"]
 
 _FILE, _PAIRS, _RATED = "dataset.parquet", "pairs.parquet", "rated.parquet"
-_dataset, _lineage, _dropped = tables.dataset, tables.lineage, tables.dropped
+_dataset, _lineage = tables.dataset, tables.lineage
 
 
 class Use(NamedTuple):
@@ -94,24 +96,34 @@ class Datasets:
                 _insert(connection, dataset, cycle, as_of_seq, files)
 
     def load(self, wanted: str) -> Dataset:
-        """A sealed dataset, after checking its file's bytes and its rows' hash.
+        """The rows of a sealed dataset, after checking its file's bytes and the rows' hash.
+
+        `dropped` is empty: see `reasons`, `dropped` and `left_out` for what is not in it.
 
         Raises:
-            NotFound: no dataset of this hash was sealed.
-            Damaged: its file is missing or altered; the message names the dataset's hash.
+            NotFound: no dataset of this hash was sealed, or `gc` has removed its file.
+            Damaged: its file is altered or incomplete; the message names the dataset's hash.
         """
-        summary = self._summary(wanted)
+        summary = self.summary(wanted)
         try:
-            folder = self._files.verify(summary.files)
+            folder = self._files.path(summary.files)
+        except NotFound as error:
+            raise NotFound(
+                f"Dataset {wanted} has lost its rows: honewheel gc removed their file, since no "
+                "version that is kept needs it (store.keep_promoted, store.keep_refused). What "
+                "they were made of is still known: honewheel trace EVENT, honewheel trace VERSION."
+            ) from error
+        try:
+            self._files.verify(summary.files)
             found = _read({path.name: path.read_bytes() for path in folder.glob("*.parquet")})
-        except (Damaged, NotFound, KeyError) as error:
+        except (Damaged, KeyError) as error:
             raise Damaged(
                 f"Dataset {wanted} is damaged: {error}. It cannot be used; "
                 "run the cycle again to rebuild it from the log."
             ) from error
         if found.hash != wanted:
             raise Damaged(f"Dataset {wanted} is damaged: its rows hash to {found.hash}.")
-        return replace(found, dropped=tuple(self.dropped(wanted)))
+        return found
 
     def preferences(self, summary: DatasetSummary) -> tuple[int, int] | None:
         """How many pairs and rated rows a dataset has; None when its files were removed.
@@ -128,16 +140,27 @@ class Datasets:
         pairs, rated = (pq.read_metadata(one).num_rows if one.exists() else 0 for one in paths)
         return pairs, rated
 
+    def reasons(self, wanted: str) -> tuple[Reason, ...]:
+        """Why events are not in a dataset, the most frequent first, with the first few of each.
+
+        Costs nothing of the log's length, unlike `dropped`. Raises NotFound.
+        """
+        return fates.reasons(self._stored(wanted).left_out)
+
     def dropped(self, wanted: str) -> Sequence[Dropped]:
-        """Why events are not in a dataset, in the order given. Raises NotFound."""
-        self._summary(wanted)
-        columns = (_dropped.c.event, _dropped.c.reason, _dropped.c.detail)
-        query = select(*columns).where(_dropped.c.dataset == wanted).order_by(_dropped.c.position)
+        """Every event that is not in a dataset, with the reason, by event id. Raises NotFound."""
+        row = self._stored(wanted)
         with self._db.read() as connection:
-            return [
-                Dropped(event=event, reason=sys.intern(reason), detail=sys.intern(detail))
-                for event, reason, detail in connection.execute(query)
-            ]
+            return fates.read(connection, row.model, row.number, row.left_out)
+
+    def left_out(self, wanted: str, event: str) -> Dropped | None:
+        """Why one event is not in a dataset; None when it is, or was not known to it.
+
+        Raises NotFound.
+        """
+        row = self._stored(wanted)
+        with self._db.read() as connection:
+            return fates.of(connection, row.model, row.number, row.left_out, event)
 
     def uses(self, event_id: str) -> Sequence[Use]:
         """Every row of every dataset that an event went into: oldest dataset first, and in each
@@ -151,6 +174,21 @@ class Datasets:
         )
         with self._db.read() as connection:
             return [Use(*row) for row in connection.execute(query)]
+
+    def lineage(self, wanted: str) -> list[tuple[str, Use]]:
+        """(event, use) of every row of a dataset, in the order of its rows. Raises NotFound.
+
+        Of this there is a record of its own: it needs no file.
+        """
+        self._stored(wanted)
+        columns = [_lineage.c[name] for name in Use._fields]
+        query = (
+            select(_lineage.c.event, *columns)
+            .where(_lineage.c.dataset == wanted)
+            .order_by(_lineage.c.position, _lineage.c.event)
+        )
+        with self._db.read() as connection:
+            return [(event, Use(*row)) for event, *row in connection.execute(query)]
 
     def shown_events(self, dataset: str) -> set[str]:
         """Ids of the events behind the training examples of a dataset.
@@ -167,18 +205,21 @@ class Datasets:
         with self._db.read() as connection:
             return set(connection.scalars(query))
 
+    def summary(self, wanted: str) -> DatasetSummary:
+        """A sealed dataset without its rows. Raises NotFound."""
+        return _summary(self._stored(wanted))
+
     def list(self) -> Sequence[DatasetSummary]:
         """All sealed datasets, oldest first, without their rows."""
         with self._db.read() as connection:
             rows = connection.execute(select(_dataset).order_by(_dataset.c.number)).all()
         return [_summary(row) for row in rows]
 
-    def _find(self, wanted: str) -> DatasetSummary | None:
+    def _find(self, wanted: str) -> Any:
         with self._db.read() as connection:
-            row = connection.execute(_of(wanted)).first()
-        return None if row is None else _summary(row)
+            return connection.execute(_of(wanted)).first()
 
-    def _summary(self, wanted: str) -> DatasetSummary:
+    def _stored(self, wanted: str) -> Any:
         found = self._find(wanted)
         if found is None:
             raise NotFound(f"No dataset {wanted} is sealed here.")
@@ -198,11 +239,15 @@ def _written(dataset: Dataset) -> dict[str, bytes]:
 def _read(files: Mapping[str, bytes]) -> Dataset:
     """The dataset in these files, under the hash of what they hold. Raises KeyError without
     the file of its examples.
+
+    A field that a file of an earlier release lacks is no part of what it holds.
     """
     train, val = read_rows(files[_FILE])
     pairs = read_pairs(files[_PAIRS]) if _PAIRS in files else ()
     rated = read_rated(files[_RATED]) if _RATED in files else ()
-    found = dataset_hash(train, val, pairs, rated)
+    known = {field.name for field in fields(Example)}
+    lacking = known - columns_of(files[_FILE])
+    found = dataset_hash(train, val, pairs, rated, lacking=lacking)
     return Dataset(hash=found, train=train, val=val, pairs=pairs, rated=rated)
 
 
@@ -226,7 +271,9 @@ def _summary(row: Any) -> DatasetSummary:
 def _insert(
     connection: Connection, dataset: Dataset, cycle: str, as_of_seq: int, files: str
 ) -> None:
-    last = connection.scalar(select(func.max(_dataset.c.number))) or 0
+    number = (connection.scalar(select(func.max(_dataset.c.number))) or 0) + 1
+    of_cycle = select(tables.cycle.c.model).where(tables.cycle.c.id == cycle)
+    model = connection.scalar(of_cycle) or cycle  # sealed by hand: it speaks for itself alone
     connection.execute(
         insert(_dataset).values(
             hash=dataset.hash,
@@ -237,34 +284,21 @@ def _insert(
             val=len(dataset.val),
             dropped=len(dataset.dropped),
             tasks=list(dataset.tasks),
-            number=last + 1,
+            number=number,
+            model=model,
+            left_out=fates.summary(dataset.dropped),
         )
     )
-    _fill(connection, _lineage, _uses(dataset))
-    _fill(connection, _dropped, _reasons(dataset))
-
-
-def _fill(connection: Connection, table: Table, rows: Iterator[dict[str, Any]]) -> None:
-    """Insert rows CHUNK at a time: a dataset of a long log leaves out a million events."""
-    while some := list(itertools.islice(rows, CHUNK)):
-        connection.execute(insert(table), some)
+    uses = _uses(dataset)
+    while some := list(itertools.islice(uses, CHUNK)):
+        connection.execute(insert(_lineage), some)
+    fates.write(connection, model, number, dataset.dropped)
 
 
 def _uses(dataset: Dataset) -> Iterator[dict[str, Any]]:
     for position, (place, events) in enumerate(_places(dataset)):
         for event in dict.fromkeys(events):
             yield {"dataset": dataset.hash, "position": position, "event": event} | place
-
-
-def _reasons(dataset: Dataset) -> Iterator[dict[str, Any]]:
-    for position, item in enumerate(dataset.dropped):
-        yield {
-            "dataset": dataset.hash,
-            "position": position,
-            "event": item.event,
-            "reason": item.reason,
-            "detail": item.detail,
-        }
 
 
 def _places(dataset: Dataset) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:

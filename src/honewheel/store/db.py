@@ -14,7 +14,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, exc, make_url, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Table,
+    create_engine,
+    event,
+    exc,
+    make_url,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
@@ -135,9 +145,16 @@ class Database:
 
 
 def upsert(
-    connection: Connection, table: Table, rows: Sequence[dict[str, Any]], *, replace: bool
+    connection: Connection,
+    table: Table,
+    rows: Sequence[dict[str, Any]],
+    *,
+    replace: bool | ColumnElement[bool],
 ) -> None:
-    """Insert `rows`; one whose primary key exists replaces the old row, or is left out."""
+    """Insert `rows`; one whose primary key exists replaces the old row, or is left out.
+
+    `replace` may be a condition on the old row.
+    """
     if not rows:
         return
     insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
@@ -145,8 +162,9 @@ def upsert(
     keys = [column.name for column in table.primary_key]
     names = [column.name for column in table.c]
     others = {name: statement.excluded[name] for name in names if name not in keys}
-    if replace:
-        statement = statement.on_conflict_do_update(index_elements=keys, set_=others)
+    if replace is not False:
+        where = None if replace is True else replace
+        statement = statement.on_conflict_do_update(index_elements=keys, set_=others, where=where)
     else:
         statement = statement.on_conflict_do_nothing(index_elements=keys)
     connection.execute(statement, list(rows))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
@@ -13,7 +13,14 @@ from honewheel.store.db import Database, chunks, upsert
 
 _prediction, _eval, _decision = tables.prediction, tables.eval_row, tables.decision
 
-Answer = tuple[str, int, bool]  # output, tokens, stopped
+
+class Answer(NamedTuple):
+    """What a version answered; `seconds` it took, None from releases that did not measure it."""
+
+    output: str
+    tokens: int
+    stopped: bool
+    seconds: float | None = None
 
 
 class Evaluations:
@@ -24,7 +31,7 @@ class Evaluations:
     def predictions(
         self, version_key: str, decoding_hash: str, item_hashes: Sequence[str]
     ) -> dict[str, Answer]:
-        """(output, tokens, stopped) by item hash, for the items this version answered before."""
+        """Answers by item hash, for the items this version answered before."""
         found: dict[str, Answer] = {}
         same = (_prediction.c.version_key == version_key) & (
             _prediction.c.decoding_hash == decoding_hash
@@ -33,26 +40,27 @@ class Evaluations:
             for some in chunks(list(item_hashes)):
                 query = select(_prediction).where(same, _prediction.c.item_hash.in_(some))
                 for row in connection.execute(query):
-                    found[row.item_hash] = (row.output, row.tokens, row.stopped)
+                    found[row.item_hash] = Answer(row.output, row.tokens, row.stopped, row.seconds)
         return found
 
     def save_predictions(
         self, version_key: str, decoding_hash: str, answers: Mapping[str, Answer]
     ) -> None:
-        """Remember answers by item hash; one that is known already stays as it is."""
+        """Remember answers by item hash; one that is known already stays as it is.
+
+        Except one whose time nobody measured: it is replaced.
+        """
         rows = [
             {
                 "version_key": version_key,
                 "decoding_hash": decoding_hash,
                 "item_hash": item,
-                "output": output,
-                "tokens": tokens,
-                "stopped": stopped,
+                **answer._asdict(),
             }
-            for item, (output, tokens, stopped) in answers.items()
+            for item, answer in answers.items()
         ]
         with self._db.write("predictions") as connection:
-            upsert(connection, _prediction, rows, replace=False)
+            upsert(connection, _prediction, rows, replace=_prediction.c.seconds.is_(None))
 
     def save_eval(self, cycle_id: str, rows: Sequence[EvalRow]) -> None:
         """Keep scores for a cycle; a row of the same version, suite and item is replaced.
@@ -112,4 +120,5 @@ def decision_record(found: Any) -> Decision:
             for each in found["guards"]
         ),
         next_steps=tuple(found["next_steps"]),
+        slices=tuple(Comparison(**each) for each in found.get("slices", ())),
     )

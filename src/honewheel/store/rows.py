@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
-from honewheel.records import Example, Pair, Rated
+from honewheel.records import Example, Pair, Rated, as_dict
 from honewheel.store.columns import json_text
 
 _EXAMPLE = {
@@ -41,13 +40,21 @@ _RATED = {
 
 def write_rows(train: Sequence[Example], val: Sequence[Example]) -> bytes:
     """A Parquet file of all fields of the examples, in order, with the part each belongs to."""
-    rows = [asdict(row) | {"part": "train"} for row in train]
-    rows += [asdict(row) | {"part": "val"} for row in val]
+    rows = [as_dict(row) | {"part": "train"} for row in train]
+    rows += [as_dict(row) | {"part": "val"} for row in val]
     return _write(rows, _EXAMPLE)
 
 
+def columns_of(data: bytes) -> frozenset[str]:
+    """The fields that a file of rows holds: a release that knew fewer wrote fewer."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    return frozenset(pq.read_schema(pa.BufferReader(data)).names)
+
+
 def read_rows(data: bytes) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
-    """(train, val) of a file written by `write_rows`."""
+    """(train, val) of a file written by `write_rows`; a field it lacks has its plain value."""
     parts: dict[str, list[Example]] = {"train": [], "val": []}
     for row in _read(data):
         parts[row.pop("part")].append(Example(**row))
@@ -56,7 +63,7 @@ def read_rows(data: bytes) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
 
 def write_pairs(pairs: Sequence[Pair]) -> bytes:
     """A Parquet file of all fields of the pairs, in order."""
-    return _write([asdict(row) for row in pairs], _PAIR)
+    return _write([as_dict(row) for row in pairs], _PAIR)
 
 
 def read_pairs(data: bytes) -> tuple[Pair, ...]:
@@ -66,7 +73,7 @@ def read_pairs(data: bytes) -> tuple[Pair, ...]:
 
 def write_rated(rated: Sequence[Rated]) -> bytes:
     """A Parquet file of all fields of the rated rows, in order."""
-    return _write([asdict(row) for row in rated], _RATED)
+    return _write([as_dict(row) for row in rated], _RATED)
 
 
 def read_rated(data: bytes) -> tuple[Rated, ...]:
@@ -86,9 +93,7 @@ def _write(rows: Sequence[dict[str, Any]], columns: Mapping[str, str]) -> bytes:
         "texts": pa.list_(pa.string()),
     }
     fields = [pa.field(name, kinds[kind], nullable=False) for name, kind in columns.items()]
-    plain = [
-        row | {"context": json_text(row["context"]), "events": list(row["events"])} for row in rows
-    ]
+    plain = [row | {"context": json_text(row["context"])} for row in rows]
     sink = pa.BufferOutputStream()
     table = pa.Table.from_pylist(plain, schema=pa.schema(fields))
     pq.write_table(table, sink, compression="zstd", row_group_size=10_000)

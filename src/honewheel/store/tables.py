@@ -163,6 +163,8 @@ dataset = Table(
     Column("dropped", Integer, nullable=False),
     Column("tasks", JsonText, nullable=False),
     Column("number", Big, nullable=False),  # order of sealing
+    Column("model", Text, nullable=False, server_default=""),  # whose fates speak of it
+    Column("left_out", JsonText, nullable=False, server_default="{}"),  # see fates.summary
 )
 
 lineage = Table(
@@ -178,14 +180,15 @@ lineage = Table(
     Index(None, "event"),
 )
 
-dropped = Table(
-    "dropped",
+fate = Table(
+    "fate",
     metadata,
-    Column("dataset", ForeignKey("dataset.hash"), primary_key=True),
-    Column("position", Integer, primary_key=True, autoincrement=False),
-    _text("event"),
+    _text("model", key=True),
+    _text("event", key=True),
+    Column("number", Big, primary_key=True, autoincrement=False),  # of the dataset it holds from
     _text("reason"),
     _text("detail"),
+    sqlite_with_rowid=False,
 )
 
 # --- versions, what they answered and what was decided ------------------------------------------
@@ -232,6 +235,7 @@ prediction = Table(
     Column("output", JsonText, nullable=False),
     Column("tokens", Integer, nullable=False),
     Column("stopped", Boolean, nullable=False),
+    Column("seconds", Float),
 )
 
 eval_row = Table(
