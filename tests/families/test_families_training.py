@@ -274,8 +274,8 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_its_numbers(
     weights["model.norm.weight"].fill_(float("nan"))
     save_file(weights, base / "model.safetensors", metadata={"format": "pt"})
     told = (
-        r"At update 1 the loss became nan \(learning rate 0\.001\); gone back to update 0 with half "
-        r"the rate, at update 1 the loss became nan \(learning rate 0\.0005\)\. Lower learning_rate"
+        r"At update 1 the loss became nan \(learning rate 0\.002\); gone back to update 0 with "
+        r"half the rate, at update 1 the loss became nan \(learning rate 0\.001\)\. Lower "
     )
     for _ in range(2):  # and so again when it is resumed
         with pytest.raises(TrainingFailed, match=told):

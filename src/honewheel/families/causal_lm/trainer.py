@@ -97,7 +97,7 @@ class ObjectiveTrainer(Trainer):  # type: ignore[misc]
         """Backward over one batch, pass by pass; returns its loss."""
         model.train()
         mean, items = self.room.fit(inputs, lambda: self._backward(inputs))
-        self.last_loss, self.last_rate = mean.item(), self.lr_scheduler.get_last_lr()[0]
+        self.last_loss, self.last_rate = mean.item(), self.optimizer.param_groups[0]["lr"]
         self.last_losses = torch.cat(items).tolist() if self.keep_losses else []
         if not math.isfinite(self.last_loss):
             what = f"the loss became {self.last_loss}"
