@@ -12,7 +12,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -78,15 +78,13 @@ class Config:
     def hyperparameters(self, name: str) -> dict[str, Json]:
         """Every hyperparameter of a model's training, defaults filled in, without `method`."""
         model = self.model(name)[1]
-        given = dict(model.train)
-        method = str(given.pop("method", plugins.family(model.family).methods[0]))
-        ranges = plugins.family(model.family).ranges(method)
-        return {key: given.get(key, rule.default) for key, rule in ranges.items()}
+        rules = plugins.ranges(model.family, model.train)[1]
+        return {key: model.train.get(key, rule.default) for key, rule in rules.items()}
 
     def method(self, name: str) -> str:
         """The training method of a model ("lora")."""
         model = self.model(name)[1]
-        return str(model.train.get("method", plugins.family(model.family).methods[0]))
+        return plugins.ranges(model.family, model.train)[0]
 
 
 def find(start: Path) -> Path:
@@ -134,9 +132,9 @@ def load(
         origins[key.strip()] = "--set"
     _anchor_bases(tree, path.parent)
     settings = _validate(tree, origins)
-    config = Config(settings, _values(settings, origins), path.parent.resolve())
+    config = Config(settings, (), path.parent.resolve())
     _check_sense(config, origins)
-    return config
+    return replace(config, values=_values(settings, origins))
 
 
 def from_frozen(settings: Mapping[str, Json], root: Path) -> Config:
@@ -282,17 +280,22 @@ def _check_training(name: str, model: Model, origins: Mapping[str, str]) -> None
             f"{path}.method ({_where(f'{path}.method', origins)}): {model.family} has no method "
             f"{method!r}. {plugins.suggest(str(method), list(family.methods))}"
         )
-    ranges = family.ranges(method)
+    rule = family.ranges(method).get("objective")
+    if rule and "objective" in model.train:
+        where = _where(f"{path}.objective", origins)
+        _check_range(f"{path}.objective", model.train["objective"], rule, method, where)
+    ranges = plugins.ranges(model.family, model.train)[1]
+    chosen = f"{method}, {model.train['objective']}" if "objective" in model.train else method
     for key, value in model.train.items():
         if key == "method":
             continue
         where = _where(f"{path}.{key}", origins)
         if key not in ranges:
             raise ConfigError(
-                f"{path}.{key} is no setting of {method} ({where}). "
+                f"{path}.{key} is no setting of {chosen} ({where}). "
                 f"{plugins.suggest(key, sorted(ranges))}"
             )
-        _check_range(f"{path}.{key}", value, ranges[key], method, where)
+        _check_range(f"{path}.{key}", value, ranges[key], chosen, where)
 
 
 def _check_range(path: str, value: Json, rule: Range, method: str, where: str) -> None:
@@ -306,12 +309,10 @@ def _values(settings: Settings, origins: Mapping[str, str]) -> tuple[Value, ...]
     _flatten(settings.model_dump(mode="json"), "", flat)
     for name, model in settings.models.items():
         flat.pop(f"models.{name}.train", None)  # its keys follow
-        family = plugins.family(model.family)
-        method = str(model.train.get("method", family.methods[0]))
-        if method in family.methods:
-            flat[f"models.{name}.train.method"] = method
-            for key, rule in family.ranges(method).items():
-                flat.setdefault(f"models.{name}.train.{key}", rule.default)
+        method, rules = plugins.ranges(model.family, model.train)
+        flat[f"models.{name}.train.method"] = method
+        for key, rule in rules.items():
+            flat.setdefault(f"models.{name}.train.{key}", rule.default)
     return tuple(
         Value(path, value, origins.get(path, "default")) for path, value in sorted(flat.items())
     )

@@ -7,12 +7,13 @@ built-ins use the same door, so what they can do a plug-in can do.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
 from honewheel.errors import ConfigError
-from honewheel.protocols import ModelFamily, Task
+from honewheel.protocols import ModelFamily, Range, Task
 
 TASKS = "honewheel.tasks"
 FAMILIES = "honewheel.families"
@@ -33,6 +34,24 @@ def family(name: str) -> ModelFamily:
     """The model family called `name` ("causal-lm"). Raises ConfigError listing what exists."""
     found: ModelFamily = _load(FAMILIES, name, "model family")
     return found
+
+
+def ranges(name: str, given: Mapping[str, Any]) -> tuple[str, Mapping[str, Range]]:
+    """The method that the training settings `given` choose, and every hyperparameter there is.
+
+    A family whose hyperparameters depend on an `objective` is asked for those of the chosen one;
+    its `method` and `objective` default to the first.
+
+    Raises:
+        ConfigError: the family has no such method or objective.
+    """
+    found = family(name)
+    method = str(given.get("method", found.methods[0]))
+    rules = found.ranges(method)
+    if "objective" in rules and "objective" in given:
+        chosen = str(given["objective"])
+        return method, found.ranges(method, chosen)  # type: ignore[call-arg]  # see its docstring
+    return method, rules
 
 
 def suggest(word: str, known: list[str]) -> str:

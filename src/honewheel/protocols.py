@@ -109,7 +109,11 @@ class ModelFamily(Protocol):
     methods: tuple[str, ...]
 
     def ranges(self, method: str) -> Mapping[str, Range]:
-        """Every hyperparameter of `method`. Raises ConfigError on an unknown method."""
+        """Every hyperparameter of `method`. Raises ConfigError on an unknown method.
+
+        Where one of them is called `objective`, the others may depend on it: it is then taken as
+        a second argument, and left out it is the default.
+        """
 
     def resolve(self, base: str) -> tuple[Path, str]:
         """Folder of a base and the hash of what decides its weights. Raises NotFound,

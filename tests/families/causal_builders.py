@@ -103,7 +103,8 @@ def dataset(train: int = 20, val: int = 6, name: str = "data", **changes: Any) -
 
 def spec(base: Path, method: str = "lora", *, seed: int = 0, **settings: Any) -> Spec:
     family = CausalLM()
-    chosen = {key: rule.default for key, rule in family.ranges(method).items()}
+    objective = settings.get("objective", "sft")
+    chosen = {key: rule.default for key, rule in family.ranges(method, objective).items()}
     quick: dict[str, Json] = {"epochs": 2, "batch_size": 4, "precision": "float32"}
     return Spec(
         family=family.name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from honewheel.errors import ConfigError
-from honewheel.families.causal_lm.collate import flatten, passes, plan
+from honewheel.families.causal_lm.collate import flatten, plan
 from honewheel.families.causal_lm.ranges import METHODS, ranges
 from honewheel.families.causal_lm.render import Encoded, Renderer, content, longest
-from honewheel.families.causal_lm.schedule import factor
+from honewheel.families.causal_lm.schedule import Course
+from honewheel.families.causal_lm.scoring import split
 from honewheel.families.causal_lm.stopping import Best, improves
 
 
@@ -84,11 +86,11 @@ def test_flattening_predicts_every_answer_token_from_the_one_before(encoded: lis
 
 @given(rows, st.integers(1, 40))
 def test_passes_keep_order_and_stay_under_the_limit(encoded: list[Encoded], limit: int) -> None:
-    found = list(passes(encoded, limit))
-    assert [token for part in found for token in part.ids[0].tolist()] == [
-        token for row in encoded for token in row.ids
-    ]
-    assert all(part.ids.shape[1] <= limit or len(part.bounds) == 1 for part in found)
+    found = list(split(encoded, limit))
+    assert [row for part in found for row in part] == encoded
+    assert all(sum(map(len, part)) <= limit or len(part) == 1 for part in found)
+    for part, after in pairwise(found):  # as few as can be
+        assert sum(map(len, part)) + len(after[0]) > limit
 
 
 @given(st.integers(1, 60), st.integers(1, 9), st.integers(1, 4), st.integers(0, 3))
@@ -115,16 +117,33 @@ def test_the_rate_is_positive_at_every_update_and_reaches_its_peak(
     total: int, share: float, shape: str
 ) -> None:
     warmup = int(share * total)
-    rates = [factor(update, total, warmup, shape) for update in range(total)]
+    rates = [Course(total, warmup, shape)(update) for update in range(total)]
     assert all(0 < rate <= 1 for rate in rates)
     assert max(rates) == 1
     assert rates[warmup:] == sorted(rates[warmup:], reverse=True)
 
 
+@given(st.integers(2, 200), st.floats(0, 0.5), st.integers(0, 5))
+def test_a_rate_with_restarts_rises_to_its_peak_that_many_times(
+    total: int, share: float, restarts: int
+) -> None:
+    warmup = int(share * total)
+    course = Course(total, warmup, "cosine_restarts", restarts)
+    rates = [course(update) for update in range(total)]
+    assert all(0 < rate <= 1 for rate in rates)
+    rises = sum(after > before for before, after in pairwise(rates[warmup:]))
+    assert rises <= restarts
+    if (total - warmup) >= 4 * (1 + restarts):
+        assert rises == restarts
+    if restarts == 0:
+        plain = [Course(total, warmup, "cosine")(update) for update in range(total)]
+        assert rates == pytest.approx(plain)
+
+
 def test_schedules_differ_in_the_middle() -> None:
-    assert factor(75, 100, 0, "constant") == 1
-    assert factor(75, 100, 0, "linear") == 0.25
-    assert factor(75, 100, 0, "cosine") == pytest.approx(0.1464, abs=1e-4)
+    assert Course(100, 0, "constant")(75) == 1
+    assert Course(100, 0, "linear")(75) == 0.25
+    assert Course(100, 0, "cosine")(75) == pytest.approx(0.1464, abs=1e-4)
 
 
 def test_an_improvement_must_exceed_the_standard_error_of_the_paired_difference() -> None:

@@ -20,7 +20,7 @@ from honewheel.families.causal_lm import attention, checkpoints, loading
 from honewheel.families.causal_lm.collate import flatten
 from honewheel.families.causal_lm.family import CausalLM
 from honewheel.families.causal_lm.render import Encoded, Renderer
-from honewheel.families.causal_lm.trainer import token_losses
+from honewheel.families.causal_lm.scoring import token_losses
 from honewheel.records import Dataset, Decoding, Progress, Spec
 
 FAMILY = CausalLM()
@@ -176,6 +176,7 @@ def test_realised_settings_are_read_back_from_optimizer_and_adapter(
     trained(given, dataset(), tmp_path / "run")
     found = report(tmp_path / "run")["realised"]
     assert found == {
+        "objective": "sft",
         "rank": 4,
         "scale": 3.0,  # 6 / sqrt(4)
         "dropout": 0.1,
@@ -184,7 +185,11 @@ def test_realised_settings_are_read_back_from_optimizer_and_adapter(
         "max_grad_norm": 0.5,
         "optimizer": "AdamW",
         "schedule": "linear",
+        "restarts": 1,
         "warmup_updates": 1,
+        "precision": "float32",
+        "weights": "float32",
+        "checkpointing": False,
         "trainable_parameters": 4 * 2 * (2 * (64 + 64) + 2 * (64 + 32) + 3 * (64 + 128)),
         "target_modules": [
             "down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj",
@@ -268,8 +273,13 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_its_numbers(
     weights = load_file(base / "model.safetensors")
     weights["model.norm.weight"].fill_(float("nan"))
     save_file(weights, base / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(TrainingFailed, match=r"The loss became nan at a learning rate of"):
-        trained(spec(base), dataset(val=0), tmp_path / "run")
+    told = (
+        r"At update 1 the loss became nan \(learning rate 0\.002\); gone back to update 0 with "
+        r"half the rate, at update 1 the loss became nan \(learning rate 0\.001\)\. Lower "
+    )
+    for _ in range(2):  # and so again when it is resumed
+        with pytest.raises(TrainingFailed, match=told):
+            trained(spec(base), dataset(val=0), tmp_path / "run")
     assert not (tmp_path / "run" / "final").exists()
 
 

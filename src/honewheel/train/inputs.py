@@ -1,23 +1,26 @@
 """What a run is made of, written once into its folder: the child and every resume read this.
 
 run_dir/inputs/
-    run.json        family, spec, dataset hash, threads
-    examples.jsonl  the training and validation examples, in order
-    manifest.json   sha256 of both
+    run.json                             family, spec, dataset hash, threads
+    train.jsonl val.jsonl                examples, in order
+    pairs.jsonl rated.jsonl              what preference methods read; absent where there are none
+    manifest.json                        sha256 of each
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from honewheel import atomic
 from honewheel.errors import ConfigError
-from honewheel.records import Dataset, Example, Spec, as_dict
+from honewheel.records import Dataset, Example, Pair, Rated, Spec, as_dict
 
 _RUN = "run.json"
+_Row = TypeVar("_Row", Example, Pair, Rated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,8 @@ def write(run_dir: Path, inputs: Inputs) -> Inputs:
     """
     with atomic.staged_folder(_folder(run_dir)) as staging:  # an existing folder wins
         (staging / _RUN).write_text(json.dumps(_head(inputs), sort_keys=True, indent=1))
-        for part, examples in _parts(inputs.dataset).items():
-            (staging / part).write_text(_lines(examples), encoding="utf-8")
+        for part, rows in _parts(inputs.dataset).items():
+            (staging / part).write_text(_lines(rows), encoding="utf-8")
     found = read(run_dir)
     was, now = _decisive(found), _decisive(inputs)
     changes = [
@@ -66,8 +69,10 @@ def read(run_dir: Path) -> Inputs:
     head: dict[str, Any] = json.loads((folder / _RUN).read_text())
     dataset = Dataset(
         hash=head["dataset"],
-        train=_examples(folder / "train.jsonl"),
-        val=_examples(folder / "val.jsonl"),
+        train=_rows(folder / "train.jsonl", Example),
+        val=_rows(folder / "val.jsonl", Example),
+        pairs=_rows(folder / "pairs.jsonl", Pair),
+        rated=_rows(folder / "rated.jsonl", Rated),
     )
     return Inputs(head["family"], Spec(**head["spec"]), dataset, head["threads"])
 
@@ -92,15 +97,21 @@ def _head(inputs: Inputs) -> dict[str, Any]:
     }
 
 
-def _parts(dataset: Dataset) -> dict[str, tuple[Example, ...]]:
-    return {"train.jsonl": dataset.train, "val.jsonl": dataset.val}
+def _parts(dataset: Dataset) -> dict[str, Sequence[Example | Pair | Rated]]:
+    found: dict[str, Sequence[Example | Pair | Rated]]
+    found = {"train.jsonl": dataset.train, "val.jsonl": dataset.val}
+    found |= {"pairs.jsonl": dataset.pairs} if dataset.pairs else {}
+    found |= {"rated.jsonl": dataset.rated} if dataset.rated else {}
+    return found
 
 
-def _lines(examples: tuple[Example, ...]) -> str:
-    rows = [json.dumps(as_dict(row), sort_keys=True, ensure_ascii=False) for row in examples]
-    return "".join(f"{row}\n" for row in rows)
+def _lines(rows: Sequence[Example | Pair | Rated]) -> str:
+    lines = [json.dumps(as_dict(row), sort_keys=True, ensure_ascii=False) for row in rows]
+    return "".join(f"{line}\n" for line in lines)
 
 
-def _examples(path: Path) -> tuple[Example, ...]:
+def _rows(path: Path, kind: Callable[..., _Row]) -> tuple[_Row, ...]:
+    if not path.is_file():
+        return ()
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
-    return tuple(Example(**{**row, "events": tuple(row["events"])}) for row in rows)
+    return tuple(kind(**{**row, "events": tuple(row["events"])}) for row in rows)

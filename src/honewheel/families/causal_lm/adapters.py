@@ -1,4 +1,4 @@
-"""LoRA on every linear layer but the LM head: attach, save, load, read back.
+"""LoRA, by default on every linear layer but the LM head: attach, save, load, read back.
 
 All linear layers rather than attention only: with the same rank the MLP carries most of what a
 LoRA run learns. The saved folder is what peft itself writes, with sorted lists and no paths, so
@@ -14,10 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
+from peft import (
+    LoraConfig,
+    PeftModel,
+    get_peft_model,
+    get_peft_model_state_dict,
+    prepare_model_for_kbit_training,
+)
 from peft.tuners.lora import LoraLayer
 from safetensors.torch import save_file
 
+from honewheel.families.causal_lm.ranges import ALL_LINEAR
 from honewheel.records import Json
 
 CONFIG = "adapter_config.json"
@@ -31,14 +38,22 @@ def attach(model: Any, settings: Mapping[str, Any], seed: int) -> Any:
         lora_alpha=int(settings["alpha"]),
         lora_dropout=float(settings["dropout"]),
         use_rslora=bool(settings["rslora"]),
-        target_modules="all-linear",
+        target_modules=_targets(settings["target_modules"]),
         task_type="CAUSAL_LM",
     )
+    if settings["quantisation"] != "none":
+        # Norms and whatever else was not quantised are computed in float32.
+        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     torch.manual_seed(seed)
     with warnings.catch_warnings():
         # peft still asks transformers for a property by its old name.
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
         return get_peft_model(model, config)
+
+
+def _targets(setting: str) -> str | list[str]:
+    names = sorted({name.strip() for name in setting.split(",")} - {""})
+    return setting if setting == ALL_LINEAR else names
 
 
 def save(model: Any, folder: Path, base: str) -> None:

@@ -94,6 +94,12 @@ def newest(root: Path) -> Checkpoint | None:
     return None
 
 
+def newest_step(root: Path) -> int:
+    """The update of the newest intact checkpoint; 0 when there is none."""
+    found = newest(root)
+    return 0 if found is None else int(found.state["update"])
+
+
 def refuse_changed(saved: Mapping[str, Any], now: Mapping[str, Any], run_dir: Path) -> None:
     """Raise ConfigError, naming each difference, when a run's inputs are not what they were."""
     changes = [

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,15 +21,13 @@ class Pass:
     """One forward pass over T tokens, L of which are predicted.
 
     ids, positions: [1, T] int64. keep: [L] int64, positions whose next token is an answer token.
-    targets: [L] int64. weights: [L] float32, the weight of each target's example. bounds: (start,
-    end) of each sequence.
+    targets: [L] int64. bounds: (start, end) of each sequence.
     """
 
     ids: torch.Tensor
     positions: torch.Tensor
     keep: torch.Tensor
     targets: torch.Tensor
-    weights: torch.Tensor
     bounds: tuple[tuple[int, int], ...]
 
     def to(self, device: torch.device) -> Pass:
@@ -38,7 +36,6 @@ class Pass:
             positions=self.positions.to(device),
             keep=self.keep.to(device),
             targets=self.targets.to(device),
-            weights=self.weights.to(device),
             bounds=self.bounds,
         )
 
@@ -48,14 +45,12 @@ def flatten(rows: Sequence[Encoded]) -> Pass:
     ids: list[int] = []
     positions: list[int] = []
     keep: list[int] = []
-    weights: list[float] = []
     bounds: list[tuple[int, int]] = []
     for row in rows:
         start, end = len(ids), len(ids) + len(row)
         ids += row.ids
         positions += range(len(row))
         keep += range(start + row.answer_start - 1, end - 1)
-        weights += [row.weight] * row.loss_tokens
         bounds.append((start, end))
     kept = torch.tensor(keep)
     flat = torch.tensor(ids)
@@ -64,21 +59,8 @@ def flatten(rows: Sequence[Encoded]) -> Pass:
         positions=torch.tensor(positions)[None],
         keep=kept,
         targets=flat[kept + 1],
-        weights=torch.tensor(weights, dtype=torch.float32),
         bounds=tuple(bounds),
     )
-
-
-def passes(rows: Sequence[Encoded], limit: int) -> Iterator[Pass]:
-    """`rows` as few passes of at most `limit` tokens each (a longer row has one of its own)."""
-    held: list[Encoded] = []
-    for row in rows:
-        if held and sum(map(len, held)) + len(row) > limit:
-            yield flatten(held)
-            held = []
-        held.append(row)
-    if held:
-        yield flatten(held)
 
 
 def plan(count: int, batch_size: int, epochs: int, seed: int, updates: int = 0) -> list[list[int]]:

@@ -1,4 +1,4 @@
-"""The causal language model family: LoRA and full supervised fine-tuning.
+"""The causal language model family: targets or preferences, by LoRA or with all weights.
 
 Importing this module imports neither torch nor transformers; its methods do.
 """
@@ -9,14 +9,14 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from honewheel.errors import MissingExtra
 from honewheel.families.causal_lm import base as bases
-from honewheel.families.causal_lm import memory
+from honewheel.families.causal_lm import checks, memory
 from honewheel.families.causal_lm import ranges as hyperparameters
-from honewheel.families.causal_lm.order import CURRICULUM, KINDS
-from honewheel.families.causal_lm.render import Encoded, Renderer, longest
+from honewheel.families.causal_lm.render import Renderer, longest
+from honewheel.families.causal_lm.units import Unit, encode, fitting, given
 from honewheel.protocols import Range
 from honewheel.records import Dataset, Estimate, Finding, Progress, Spec
 
@@ -33,30 +33,33 @@ class CausalLM:
     name = "causal-lm"
     methods = hyperparameters.METHODS
 
-    def ranges(self, method: str) -> Mapping[str, Range]:
-        return hyperparameters.ranges(method)
+    def ranges(
+        self, method: str, objective: str = hyperparameters.OBJECTIVES[0]
+    ) -> Mapping[str, Range]:
+        return hyperparameters.ranges(method, objective)
 
     def resolve(self, base: str) -> tuple[Path, str]:
         return bases.resolve(base)
 
     def check(self, spec: Spec, dataset: Dataset) -> Sequence[Finding]:
-        """Settings outside their ranges, examples that are too long, memory that is not there."""
-        if wrong := _check_settings(spec):
+        """Everything that would stop or surprise a run: settings, base, data, memory."""
+        if wrong := checks.settings(spec):
             return wrong
         _prepare()
         folder, _ = bases.resolve(spec.base)
-        limit = longest(spec.settings, folder)
-        rows = Renderer(folder).encode(dataset.train)
-        fitting = [row for row in rows if len(row) <= limit]
-        return [*_check_lengths(rows, limit), *_check_memory(folder, spec, fitting)]
+        if wrong := [*checks.base(folder, spec), *checks.data(spec, dataset)]:
+            return wrong
+        renderer, limit = Renderer(folder), longest(spec.settings, folder)
+        found = [*checks.template(renderer), *checks.lengths(spec, dataset, renderer, limit)]
+        units = _units(spec, dataset, renderer, limit)
+        return [*found, *checks.room(folder, spec, units)]
 
     def estimate(self, spec: Spec, dataset: Dataset) -> Estimate:
         """Bytes by part and rough seconds on this machine's cores (early stopping aside)."""
         _prepare()
         folder, _ = bases.resolve(spec.base)
-        limit = longest(spec.settings, folder)
-        rows = [row for row in Renderer(folder).encode(dataset.train) if len(row) <= limit]
-        return memory.estimate(folder, spec, rows, os.cpu_count() or 1)
+        units = _units(spec, dataset, Renderer(folder), longest(spec.settings, folder))
+        return memory.estimate(folder, spec, units, os.cpu_count() or 1)
 
     def train(self, spec: Spec, dataset: Dataset, run_dir: Path) -> Iterator[Progress]:
         _prepare()
@@ -81,36 +84,7 @@ def _prepare() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-def _check_settings(spec: Spec) -> list[Finding]:
-    """Unknown, missing and disallowed settings."""
-    rules = {**hyperparameters.ranges(spec.method)}
-    if CURRICULUM in spec.settings:  # how the data asks to be shown, no setting of the model
-        rules[CURRICULUM] = Range(default="off", choices=KINDS)
-    found = [f"{key} is no setting of {spec.method}" for key in {*spec.settings} - {*rules}]
-    found += [f"{key} is not set" for key in {*rules} - {*spec.settings}]
-    for key, rule in rules.items():
-        if key in spec.settings and (problem := rule.problem(spec.settings[key])):
-            found.append(f"{key}: {problem}" + (f"; outside it, {rule.why}" if rule.why else ""))
-    return [Finding(code="setting", message=message) for message in sorted(found)]
-
-
-def _check_lengths(rows: Sequence[Encoded], limit: int) -> list[Finding]:
-    """A warning when some examples are left out, a refusal when all are."""
-    over = [len(row) for row in rows if len(row) > limit]
-    if not over and rows:
-        return []
-    message = (
-        f"{len(over)} of {len(rows)} training examples are longer than {limit} tokens "
-        f"(longest {max(over, default=0)}) and are left out. Raise max_tokens, up to what the "
-        "base has positions for."
-    )
-    severity: Literal["error", "warning"] = "error" if len(over) == len(rows) else "warning"
-    return [Finding(code="too-long", message=message, severity=severity)]
-
-
-def _check_memory(folder: Path, spec: Spec, rows: Sequence[Encoded]) -> list[Finding]:
-    """A refusal when the run would not fit into the memory that is free."""
-    needed, free = memory.estimate(folder, spec, rows), memory.available()
-    if free is None or needed.total_bytes <= free:
-        return []
-    return [Finding(code="memory", message=memory.explain(needed, free))]
+def _units(spec: Spec, dataset: Dataset, renderer: Renderer, limit: int) -> Sequence[Unit]:
+    """What a run takes from `dataset`."""
+    rows = given(str(spec.settings["objective"]), dataset, "train")
+    return fitting(rows, encode(rows, renderer), limit)[0]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from pathlib import Path
 
 from honewheel.families.causal_lm.base import tensor_shapes, text_config
-from honewheel.families.causal_lm.render import Encoded
 from honewheel.records import Estimate, Spec
 
 _FLOAT = 4
@@ -26,7 +25,7 @@ _KEPT_LOGITS = 4
 _SPEED = 50e9
 
 
-def estimate(folder: Path, spec: Spec, rows: Sequence[Encoded], threads: int = 1) -> Estimate:
+def estimate(folder: Path, spec: Spec, rows: Sequence[Sized], threads: int = 1) -> Estimate:
     """Bytes by part for training on `rows`, and rough seconds on `threads` cores."""
     shapes = tensor_shapes(folder)
     parameters = sum(math.prod(shape) for shape in shapes.values())
@@ -62,14 +61,15 @@ def _int(spec: Spec, name: str) -> int:
 
 def _adapter(shapes: Mapping[str, tuple[int, ...]], rank: int) -> int:
     """Weights of LoRA at `rank` on every matrix of the layers."""
-    return sum(rank * sum(shape) for name, shape in shapes.items() if _is_linear(name, shape))
+    return sum(rank * sum(shape) for name, shape in shapes.items() if is_linear(name, shape))
 
 
-def _is_linear(name: str, shape: tuple[int, ...]) -> bool:
+def is_linear(name: str, shape: tuple[int, ...]) -> bool:
+    """Whether a stored tensor is the matrix of a linear layer that may get an adapter."""
     return len(shape) == 2 and "embed" not in name and "lm_head" not in name
 
 
-def _widest(rows: Sequence[Encoded], batch_size: int, limit: int) -> int:
+def _widest(rows: Sequence[Sized], batch_size: int, limit: int) -> int:
     """Most tokens one forward pass can have: the longest rows meet in one batch."""
     longest = sorted(map(len, rows), reverse=True)[:batch_size]
     return max(min(sum(longest), limit), longest[0]) if longest else 0

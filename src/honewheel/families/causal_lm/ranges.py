@@ -1,7 +1,11 @@
 """Every hyperparameter of a causal LM run: default, allowed values, and why the limits are there.
 
-Rates: a LoRA update needs about ten times the rate of full fine-tuning. The default suits the
-embedded base of four million parameters; 2e-4 is usual from half a billion parameters up.
+A run has a method (which weights are trained) and an objective (what is minimised); together they
+decide which settings there are.
+
+Rates: a LoRA update needs about ten times the rate of full fine-tuning, and preferences about a
+tenth of the rate of targets: their loss is summed over a whole answer. The defaults suit the
+embedded base of four million parameters; 2e-4 is usual for SFT from half a billion up.
 
 With rank-stabilised LoRA the update is scaled by alpha / sqrt(rank), so 8 at rank 16 doubles it
 and stays right when the rank is changed (Kalajdzievski 2023, arXiv:2312.03732).
@@ -15,6 +19,8 @@ from honewheel.errors import ConfigError
 from honewheel.protocols import Range
 
 METHODS: tuple[str, ...] = ("lora", "full")
+OBJECTIVES: tuple[str, ...] = ("sft", "dpo", "kto")
+ALL_LINEAR = "all-linear"
 
 _SHARED = {
     "epochs": Range(
@@ -29,15 +35,23 @@ _SHARED = {
     "batch_size": Range(
         default=8, low=1, high=512, help="examples for each update", why="updates are too few"
     ),
+    "optimizer": Range(
+        default="adamw",
+        choices=("adamw", "adafactor"),
+        help="adafactor keeps far less state: for full fine-tuning where memory is short",
+    ),
     "schedule": Range(
         default="linear",
-        choices=("linear", "cosine", "constant"),
+        choices=("linear", "cosine", "cosine_restarts", "constant"),
         help="how the rate falls after the warm-up",
+    ),
+    "restarts": Range(
+        default=1, low=0, high=100, help="times the rate rises again under cosine_restarts"
     ),
     "warmup_share": Range(
         default=0.06, low=0.0, high=0.5, help="share of all updates in which the rate rises"
     ),
-    "weight_decay": Range(default=0.0, low=0.0, high=0.5, help="decay of matrices (AdamW)"),
+    "weight_decay": Range(default=0.0, low=0.0, high=0.5, help="decay of matrices, times the rate"),
     "max_grad_norm": Range(
         default=1.0, low=0.01, high=100.0, log=True, help="gradients are clipped to this norm"
     ),
@@ -69,6 +83,11 @@ _SHARED = {
     "checkpoint_every": Range(
         default=50, low=1, high=100_000, help="updates that a crash can cost at most"
     ),
+    "checkpointing": Range(
+        default=False,
+        help="keep only the input of each layer for the backward pass and compute the rest again: "
+        "much less memory for about a third more time",
+    ),
     "precision": Range(
         default="auto",
         choices=("auto", "bfloat16", "float32"),
@@ -77,7 +96,67 @@ _SHARED = {
 }
 
 _LORA = {
-    "learning_rate": Range(
+    "rank": Range(
+        default=16, low=1, high=256, help="rank of each update", why="full fine-tuning is cheaper"
+    ),
+    "alpha": Range(default=8, low=1, high=512, help="scale of the update, see rslora"),
+    "rslora": Range(default=True, help="scale by alpha / sqrt(rank) instead of alpha / rank"),
+    "dropout": Range(default=0.0, low=0.0, high=0.5, help="dropout before each adapter"),
+    "target_modules": Range(
+        default=ALL_LINEAR,
+        help='layers that get an adapter: "all-linear" (all but the LM head), or names of the '
+        'base with commas between them, "q_proj,v_proj"',
+    ),
+    "quantisation": Range(
+        default="none",
+        choices=("none", "nf4"),
+        help="how the frozen base is held while training; nf4 (QLoRA) takes a quarter of the "
+        "memory of 16 bits, is slower, and needs CUDA and bitsandbytes",
+    ),
+}
+
+_PREFERENCE = {
+    "beta": Range(
+        default=0.1,
+        low=0.01,
+        high=10.0,
+        log=True,
+        help="how strongly the model is held to its starting weights",
+        why="it either forgets what it was or does not move",
+    ),
+}
+
+_OBJECTIVES: Mapping[str, Mapping[str, Range]] = {
+    "sft": {},
+    "dpo": {
+        **_PREFERENCE,
+        "sft_weight": Range(
+            default=0.2,
+            low=0.0,
+            high=10.0,
+            help="weight of an added cross-entropy of the chosen answers; 0: none",
+        ),
+        "label_smoothing": Range(
+            default=0.0,
+            low=0.0,
+            high=0.45,
+            help="share of pairs that are thought to be the wrong way round",
+            why="the pairs say next to nothing",
+        ),
+    },
+    "kto": {
+        **_PREFERENCE,
+        "desirable_weight": Range(
+            default=1.0, low=0.05, high=20.0, log=True, help="weight of answers found good"
+        ),
+        "undesirable_weight": Range(
+            default=1.0, low=0.05, high=20.0, log=True, help="weight of answers found bad"
+        ),
+    },
+}
+
+_RATES: Mapping[tuple[str, str], Range] = {
+    ("lora", "sft"): Range(
         default=2e-3,
         low=1e-5,
         high=1e-2,
@@ -85,16 +164,7 @@ _LORA = {
         help="peak rate; 2e-4 is usual from 0.5B parameters up",
         why="a LoRA update either does not move the model or destroys it",
     ),
-    "rank": Range(
-        default=16, low=1, high=256, help="rank of each update", why="full fine-tuning is cheaper"
-    ),
-    "alpha": Range(default=8, low=1, high=512, help="scale of the update, see rslora"),
-    "rslora": Range(default=True, help="scale by alpha / sqrt(rank) instead of alpha / rank"),
-    "dropout": Range(default=0.0, low=0.0, high=0.5, help="dropout before each adapter"),
-}
-
-_FULL = {
-    "learning_rate": Range(
+    ("full", "sft"): Range(
         default=2e-4,
         low=1e-6,
         high=2e-3,
@@ -102,11 +172,43 @@ _FULL = {
         help="peak rate; 1e-5 is usual from 0.5B parameters up",
         why="full fine-tuning either does not move the model or destroys it",
     ),
+    ("lora", "preferences"): Range(
+        default=2e-4,
+        low=1e-7,
+        high=2e-3,
+        log=True,
+        help="peak rate; 5e-6 to 2e-5 is usual from 0.5B parameters up",
+        why="a preference either does not move the model or destroys it",
+    ),
+    ("full", "preferences"): Range(
+        default=2e-5,
+        low=1e-8,
+        high=5e-4,
+        log=True,
+        help="peak rate; 5e-7 to 1e-6 is usual from 0.5B parameters up",
+        why="a preference either does not move the model or destroys it",
+    ),
 }
 
 
-def ranges(method: str) -> Mapping[str, Range]:
-    """Every hyperparameter of `method`. Raises ConfigError on an unknown method."""
+def ranges(method: str, objective: str = OBJECTIVES[0]) -> Mapping[str, Range]:
+    """Every hyperparameter of `method` with `objective`. Raises ConfigError on an unknown one."""
     if method not in METHODS:
         raise ConfigError(f"causal-lm has no method {method!r}; it has {' and '.join(METHODS)}.")
-    return {**(_LORA if method == "lora" else _FULL), **_SHARED}
+    if objective not in OBJECTIVES:
+        known = ", ".join(OBJECTIVES)
+        raise ConfigError(f"causal-lm has no objective {objective!r}; it has {known}.")
+    told = {"sft": "learn from targets", "dpo": "from pairs", "kto": "from rated answers"}
+    chosen = Range(
+        default=objective,
+        choices=OBJECTIVES,
+        help="; ".join(f"{name}: {text}" for name, text in told.items()),
+    )
+    rate = _RATES[method, "sft" if objective == "sft" else "preferences"]
+    return {
+        "objective": chosen,
+        "learning_rate": rate,
+        **_OBJECTIVES[objective],
+        **(_LORA if method == "lora" else {}),
+        **_SHARED,
+    }

@@ -14,7 +14,7 @@ from typing import Any
 
 from honewheel.errors import ConfigError, InputError
 from honewheel.families.causal_lm.base import read_json, text_config
-from honewheel.records import Example, Json
+from honewheel.records import Example, Json, Pair, Rated
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,10 @@ class Encoded:
     @property
     def loss_tokens(self) -> int:
         return len(self.ids) - self.answer_start
+
+    @property
+    def rows(self) -> tuple[Encoded, ...]:
+        return (self,)
 
 
 def content(prompt: str, context: Mapping[str, str]) -> str:
@@ -63,10 +67,14 @@ class Renderer:
         )
         self.stops = frozenset({self.end, *_generation_ends(folder)})
 
+    @property
+    def has_template(self) -> bool:
+        return self._tokenizer.chat_template is not None
+
     def text(self, prompt: str, context: Mapping[str, str]) -> str:
         """Everything the model reads before it answers."""
         said = content(prompt, context)
-        if self._tokenizer.chat_template is None:
+        if not self.has_template:
             return f"{said}\n\n"
         rendered: str = self._tokenizer.apply_chat_template(
             [{"role": "user", "content": said}],
@@ -85,11 +93,16 @@ class Renderer:
 
     def encode(self, examples: Sequence[Example]) -> list[Encoded]:
         """Each example as tokens, in order, whatever its length."""
-        prompts = self.prompts([(example.prompt, example.context) for example in examples])
-        targets = self._ids([example.target for example in examples])
+        return self.answers(examples, [example.target for example in examples])
+
+    def answers(
+        self, asked: Sequence[Example | Pair | Rated], answers: Sequence[str]
+    ) -> list[Encoded]:
+        """Each of `asked` with its prompt and weight, answered by the text at its place."""
+        prompts = self.prompts([(one.prompt, one.context) for one in asked])
         return [
-            Encoded((*prompt, *target, self.end), len(prompt), example.weight)
-            for prompt, target, example in zip(prompts, targets, examples, strict=True)
+            Encoded((*prompt, *answer, self.end), len(prompt), one.weight)
+            for prompt, answer, one in zip(prompts, self._ids([*answers]), asked, strict=True)
         ]
 
     def decode(self, ids: Sequence[int]) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from honewheel.families.causal_lm import loading
+from honewheel.families.causal_lm.base import TOKENIZER_FILES
 from honewheel.families.causal_lm.checkpoints import Checkpoint
 
 Parts = Mapping[str, Mapping[str, torch.Tensor]]
@@ -23,13 +27,20 @@ def capture(
 ) -> tuple[Parts, dict[str, Any]]:
     """Tensors by part, and the JSON state that belongs to them."""
     held = optimizer.state_dict()
-    moments = {
-        f"{index}/{name}": tensor
+    flat = {
+        f"{index}/{name}": value
         for index, values in held["state"].items()
-        for name, tensor in values.items()
+        for name, value in values.items()
     }
-    parts = {"weight": dict(trainable(model)), "optimizer": moments, "rng": _random()}
-    return parts, {"optimizer": held["param_groups"], "schedule": schedule.state_dict()}
+    moments: dict[str, torch.Tensor] = {
+        key: value for key, value in flat.items() if isinstance(value, torch.Tensor)
+    }
+    parts: Parts = {"weight": dict(trainable(model)), "optimizer": moments, "rng": _random()}
+    return parts, {
+        "optimizer": held["param_groups"],
+        "counts": {key: value for key, value in flat.items() if key not in moments},
+        "schedule": schedule.state_dict(),
+    }
 
 
 def restore(
@@ -40,16 +51,21 @@ def restore(
 ) -> None:
     """Put back what `capture` took."""
     load_weights(model, saved)
-    moments: dict[int, dict[str, torch.Tensor]] = {}
-    for key, tensor in saved.part("optimizer").items():
+    moments: dict[int, dict[str, Any]] = {}
+    for key, value in {**saved.part("optimizer"), **saved.state["counts"]}.items():
         index, _, name = key.partition("/")
-        moments.setdefault(int(index), {})[name] = tensor
+        moments.setdefault(int(index), {})[name] = value
     optimizer.load_state_dict({"state": moments, "param_groups": saved.state["optimizer"]})
     schedule.load_state_dict(saved.state["schedule"])
     states = saved.part("rng")
     torch.set_rng_state(states["cpu"])
     if torch.cuda.is_available() and "cuda" in states:
         torch.cuda.set_rng_state(states["cuda"])
+
+
+def not_finite(model: torch.nn.Module) -> list[str]:
+    """Names of trained weights with a value that is no finite number."""
+    return [name for name, weight in trainable(model) if not bool(weight.isfinite().all())]
 
 
 def load_weights(model: torch.nn.Module, saved: Checkpoint) -> None:
@@ -66,3 +82,12 @@ def _random() -> dict[str, torch.Tensor]:
     if torch.cuda.is_available():
         found["cuda"] = torch.cuda.get_rng_state()
     return found
+
+
+def save_whole(model: Any, base: Path, folder: Path) -> None:
+    """All weights with config and tokenizer in `folder`: a model folder of its own."""
+    with loading.quiet():
+        model.save_pretrained(folder)
+    for name in TOKENIZER_FILES:
+        if (base / name).is_file():
+            shutil.copyfile(base / name, folder / name)

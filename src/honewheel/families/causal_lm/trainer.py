@@ -1,4 +1,4 @@
-"""Supervised fine-tuning on transformers' Trainer: our batches, our loss, our checkpoints.
+"""Any objective on transformers' Trainer: our batches, our loss, our checkpoints.
 
 The Trainer keeps what it is good at (device placement, clipping, the loop).
 It is given one flat plan of batches and an optimizer and schedule that already stand where the
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 from transformers import (
     PrinterCallback,
@@ -24,32 +23,33 @@ from transformers import (
     TrainingArguments,
 )
 
-from honewheel.errors import ConfigError, TrainingFailed
-from honewheel.families.causal_lm.collate import Pass, passes
 from honewheel.families.causal_lm.order import Left
-from honewheel.families.causal_lm.render import Encoded
+from honewheel.families.causal_lm.retreat import NotFinite
+from honewheel.families.causal_lm.room import Room
+from honewheel.families.causal_lm.scoring import Scorer, split
+from honewheel.families.causal_lm.units import Unit
+from honewheel.families.causal_lm.work import Work
 
 
-class SupervisedTrainer(Trainer):  # type: ignore[misc]
-    """Cross-entropy on answer tokens, averaged over a batch with the weights of its examples.
+class ObjectiveTrainer(Trainer):  # type: ignore[misc]
+    """Minimises `work.objective` over `work.units`.
 
     `batches` are the index lists of the updates to take, looked up one update ahead;
     `after_update(update)` runs when update 1, 2, ... of these is complete and returns whether to
-    go on. With `keep_losses`, `last_losses` holds the loss of each row of the last batch by then.
+    go on. With `keep_losses`, `last_losses` holds the loss of each unit of the last batch by then.
     """
 
     def __init__(
         self,
-        model: Any,
-        rows: Sequence[Encoded],
+        scorer: Scorer,
+        work: Work,
         batches: Left,
         optimizer: torch.optim.Optimizer,
         schedule: torch.optim.lr_scheduler.LRScheduler,
         after_update: Callable[[int], bool],
+        room: Room,
         *,
-        tokens_per_pass: int,
         max_grad_norm: float,
-        bfloat16: bool,
         folder: Path,
         seed: int,
         keep_losses: bool = False,
@@ -70,109 +70,71 @@ class SupervisedTrainer(Trainer):  # type: ignore[misc]
             log_level="error",
         )
         super().__init__(
-            model=model,
+            model=scorer.model,
             args=arguments,
-            train_dataset=rows,
+            train_dataset=work.units,
             optimizers=(optimizer, schedule),
             callbacks=[_AfterUpdate(after_update)],
         )
         self.remove_callback(PrinterCallback)
-        self.batches = batches
-        self.tokens_per_pass = tokens_per_pass
-        self.bfloat16 = bfloat16
+        self.batches, self.scorer, self.work, self.room = batches, scorer, work, room
         self.last_loss = self.last_rate = math.nan
         self.keep_losses = keep_losses
         self.last_losses: list[float] = []
 
-    def get_train_dataloader(self) -> DataLoader[Encoded]:
-        """Batches of the plan, each as its passes; draws no random numbers."""
+    def get_train_dataloader(self) -> DataLoader[Unit]:
+        """Batches of the plan, each as its units; draws no random numbers."""
         return DataLoader(
             self.train_dataset,
             batch_sampler=self.batches,
-            collate_fn=lambda rows: list(passes(rows, self.tokens_per_pass)),
+            collate_fn=list,
             generator=torch.Generator(),
         )
 
     def training_step(
-        self, model: Any, inputs: list[Pass], num_items_in_batch: object = None
+        self, model: Any, inputs: list[Unit], num_items_in_batch: object = None
     ) -> torch.Tensor:
-        """Backward over one batch, pass by pass; returns its weighted mean loss (nats/token)."""
+        """Backward over one batch, pass by pass; returns its loss."""
         model.train()
-        total = sum(float(part.weights.sum()) for part in inputs)
+        mean, items = self.room.fit(inputs, lambda: self._backward(inputs))
+        self.last_loss, self.last_rate = mean.item(), self.optimizer.param_groups[0]["lr"]
+        self.last_losses = torch.cat(items).tolist() if self.keep_losses else []
+        if not math.isfinite(self.last_loss):
+            what = f"the loss became {self.last_loss}"
+            raise NotFinite(what, self.room.update + 1, self.last_rate)
+        return mean
+
+    def _backward(self, batch: list[Unit]) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """(loss of the batch, losses of its units by pass); begins without gradients."""
+        self.optimizer.zero_grad()
+        objective = self.work.objective
         mean = torch.zeros((), device=self.args.device)
-        self.last_losses = []
-        for part in inputs:
-            moved = part.to(self.args.device)
-            losses = token_losses(model, moved, self.bfloat16)
-            loss = (losses * moved.weights).sum() / total
+        items = []
+        shared = objective.begin(self.scorer, batch)
+        for part in split(batch, self.scorer.limit):
+            loss, each = objective.loss(self.scorer, part, shared)
             self.accelerator.backward(loss)
             mean += loss.detach()
-            if self.keep_losses:
-                self.last_losses += row_losses(losses.detach(), part)
-        self.last_loss, self.last_rate = mean.item(), self.lr_scheduler.get_last_lr()[0]
-        if not math.isfinite(self.last_loss):
-            raise TrainingFailed(
-                f"The loss became {self.last_loss} at a learning rate of "
-                f"{self.last_rate:.2g}. Lower learning_rate, or look for "
-                "examples with an extreme weight or a damaged target."
-            )
-        return mean
+            items.append(each)
+        return mean, items
 
     def floating_point_ops(self, inputs: object) -> int:
         """Not counted."""
         return 0
 
-    def item_losses(self, rows: Sequence[Encoded]) -> list[float]:
-        """Mean loss of each row's answer tokens (nats/token), in order."""
-        found: list[float] = []
+    def item_losses(self, units: Sequence[Unit]) -> list[float]:
+        """Loss of each held-out unit as `work.judge` has it, in order."""
         self.model.eval()
         with torch.no_grad():
-            for part in passes(rows, self.tokens_per_pass):
-                moved = part.to(self.args.device)
-                found += row_losses(token_losses(self.model, moved, self.bfloat16), part)
-        return found
+            return self.room.fit(units, lambda: self._items(units))
 
-
-def row_losses(losses: torch.Tensor, part: Pass) -> list[float]:
-    """Mean of `losses` [L] over the answer tokens of each sequence of `part` (on the CPU)."""
-    held = losses.cpu()
-    ends = [end for _, end in part.bounds]
-    owner = torch.bucketize(part.keep, torch.tensor(ends), right=True)
-    return [held[owner == item].mean().item() for item in range(len(ends))]
-
-
-def token_losses(model: Any, part: Pass, bfloat16: bool) -> torch.Tensor:
-    """[L] float32, cross-entropy of each answer token; the LM head sees only these positions.
-
-    Matrix products are in bfloat16 when asked for; the softmax is always in float32.
-    """
-    with torch.autocast(part.ids.device.type, dtype=torch.bfloat16, enabled=bfloat16):
-        logits = model(
-            input_ids=part.ids,
-            position_ids=part.positions,
-            bounds=part.bounds,
-            logits_to_keep=part.keep,
-            use_cache=False,
-        ).logits[0]
-    if len(logits) != len(part.targets):
-        raise ConfigError(
-            f"{type(model).__name__} computes logits for {len(logits)} positions where "
-            f"{len(part.targets)} were asked for; this architecture cannot be trained here."
-        )
-    return cross_entropy(logits.float(), part.targets, reduction="none")
-
-
-def make_optimizer(
-    model: torch.nn.Module, learning_rate: float, weight_decay: float
-) -> torch.optim.AdamW:
-    """AdamW over the trainable weights; norms and biases (one dimension) do not decay."""
-    trainable = [weight for weight in model.parameters() if weight.requires_grad]
-    groups = [
-        {"params": [w for w in trainable if w.ndim > 1], "weight_decay": weight_decay},
-        {"params": [w for w in trainable if w.ndim <= 1], "weight_decay": 0.0},
-    ]
-    used = [group for group in groups if group["params"]]
-    return torch.optim.AdamW(used, lr=learning_rate, fused=True)
+    def _items(self, units: Sequence[Unit]) -> list[float]:
+        judge = self.work.judge
+        shared = judge.begin(self.scorer, units)
+        parts = split(units, self.scorer.limit)
+        return [
+            loss for part in parts for loss in judge.loss(self.scorer, part, shared)[1].tolist()
+        ]
 
 
 class _AfterUpdate(TrainerCallback):  # type: ignore[misc]

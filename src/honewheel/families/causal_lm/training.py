@@ -2,6 +2,7 @@
 
     run_dir/checkpoints/   see checkpoints.py
     run_dir/log.jsonl      what happened when (times, so no part of what is hashed)
+    run_dir/retreat.json   see retreat.py; run_dir/passes.json: see room.py
     run_dir/final/         adapter (or full weights) and training.json; appears whole
 
 On a CPU with a fixed number of threads the bytes of `final` depend only on base, spec and
@@ -12,7 +13,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -23,17 +23,33 @@ from typing import Any
 import torch
 
 from honewheel import atomic
-from honewheel.errors import ConfigError, NotEnoughData, NotEnoughMemory, TrainingFailed
-from honewheel.families.causal_lm import adapters, attention, checkpoints, loading, memory, snapshot
-from honewheel.families.causal_lm.base import TOKENIZER_FILES, resolve
+from honewheel.errors import ConfigError, NotEnoughMemory
+from honewheel.families.causal_lm import (
+    adapters,
+    attention,
+    checkpoints,
+    loading,
+    memory,
+    realised,
+    reference,
+    retreat,
+    snapshot,
+)
+from honewheel.families.causal_lm.base import resolve
 from honewheel.families.causal_lm.collate import plan
+from honewheel.families.causal_lm.optimizer import make_optimizer
 from honewheel.families.causal_lm.order import CURRICULUM, Left, Mastery, Order
 from honewheel.families.causal_lm.render import Renderer, longest
-from honewheel.families.causal_lm.schedule import make_schedule
+from honewheel.families.causal_lm.retreat import NotFinite
+from honewheel.families.causal_lm.room import Room
+from honewheel.families.causal_lm.schedule import Course, make_schedule
+from honewheel.families.causal_lm.scoring import Scorer, refuse_foreign
 from honewheel.families.causal_lm.stopping import Best
 from honewheel.families.causal_lm.stream import Emit, stream
-from honewheel.families.causal_lm.trainer import SupervisedTrainer, make_optimizer
-from honewheel.records import Dataset, Json, Progress, Spec, as_dict
+from honewheel.families.causal_lm.trainer import ObjectiveTrainer
+from honewheel.families.causal_lm.units import Unit
+from honewheel.families.causal_lm.work import make as make_work
+from honewheel.records import Dataset, Progress, Spec, as_dict
 
 REPORT = "training.json"
 
@@ -99,44 +115,65 @@ class _Run:
         self.settings = settings = dict[str, Any](spec.settings)
         self.inputs, self.emit = inputs, emit
         self.checkpoints = run_dir / "checkpoints"
-        renderer = Renderer(folder)
         limit = longest(self.settings, folder)
-        encoded = zip(renderer.encode(dataset.train), dataset.train, strict=True)
-        fitting = [(row, example.since) for row, example in encoded if len(row) <= limit]
-        self.rows = [row for row, _ in fitting]
-        self.since = [since for _, since in fitting]
-        self.val = [row for row in renderer.encode(dataset.val) if len(row) <= limit]
-        self.left_out = len(dataset.train) + len(dataset.val) - len(self.rows) - len(self.val)
-        if not self.rows:
-            raise NotEnoughData(
-                f"None of {len(dataset.train)} examples is at most {limit} tokens long. "
-                "Raise max_tokens, or choose a base with more positions."
-            )
+        self.work = make_work(self.settings, dataset, Renderer(folder), limit)
+        self.rows, self.val = self.work.units, self.work.val
+        epoch = math.ceil(len(self.rows) / settings["batch_size"])
+        self.eval_every = max(1, round(settings["eval_every"] * epoch))
+        self.retreat = retreat.read(run_dir)
+        self._reset()
+
+    def _reset(self) -> None:
+        """Stand before the first update."""
         self.batches: Sequence[list[int]] = plan(
             len(self.rows),
-            settings["batch_size"],
-            settings["epochs"],
-            spec.seed,
-            settings["updates"],
+            self.settings["batch_size"],
+            self.settings["epochs"],
+            self.spec.seed,
+            self.settings["updates"],
         )
         self.order: Order | None = None
         self.mastery: Mastery | None = None
-        epoch = math.ceil(len(self.rows) / settings["batch_size"])
-        self.eval_every = max(1, round(settings["eval_every"] * epoch))
         self.update = 0
         self.best = Best()
         self.losses: list[tuple[int, float]] = []
         self.val_losses: list[tuple[int, float]] = []
 
     def go(self) -> None:
-        """Load, resume, take the updates that are left, write `final`."""
+        """Take all updates, from the newest checkpoint on, and write `final`."""
+        while not self._attempt():
+            pass
+        self._finish()
+
+    def _attempt(self) -> bool:
+        """Whether all updates could be taken; if not, the next attempt has half the rate.
+
+        Raises:
+            TrainingFailed: that was so before.
+        """
+        try:
+            self._take_updates()
+        except NotFinite as error:
+            back_to = checkpoints.newest_step(self.checkpoints)
+            self.retreat = retreat.begin(self.run_dir, error, back_to, self.retreat)
+            self._report(message=f"{error}; back to update {back_to} with half the rate")
+            return False
+        return True
+
+    def _take_updates(self) -> None:
+        """Load, resume, take the updates that are left."""
+        self._reset()
         self.model = self._model()
         self.optimizer = make_optimizer(
-            self.model, self.settings["learning_rate"], self.settings["weight_decay"]
+            self.settings["optimizer"],
+            self.model,
+            self.settings["learning_rate"],
+            self.settings["weight_decay"],
         )
-        self.warmup = math.ceil(self.settings["warmup_share"] * len(self.batches))
+        warmup = math.ceil(self.settings["warmup_share"] * len(self.batches))
         self.schedule = make_schedule(
-            self.optimizer, len(self.batches), self.warmup, self.settings["schedule"]
+            self.optimizer,
+            Course(len(self.batches), warmup, self.settings["schedule"], self.settings["restarts"]),
         )
         self.checkpoints.mkdir(parents=True, exist_ok=True)
         saved = checkpoints.newest(self.checkpoints)
@@ -144,40 +181,73 @@ class _Run:
             checkpoints.refuse_changed(saved.state["inputs"], self.inputs, self.run_dir)
             self.update = saved.state["update"]
         self._pace(saved)
-        self.trainer = SupervisedTrainer(
-            self.model,
-            self.rows,
-            Left(self.batches, self.update),
-            self.optimizer,
-            self.schedule,
-            self._after,
-            tokens_per_pass=self.settings["tokens_per_pass"],
-            max_grad_norm=self.settings["max_grad_norm"],
-            bfloat16=self.inputs["precision"] == "bfloat16",
-            folder=self.run_dir,
-            seed=self.spec.seed,
-            keep_losses=self.mastery is not None,
-        )
+        self.trainer = self._trainer()
         self._begin(saved)
         self.started, self.offset = time.monotonic(), self.update
         if self.update < len(self.batches) and not self._stale:
             self.trainer.train()
-        self._finish()
 
     def _model(self) -> Any:
         attention.register()
         whole = self.spec.method == "full"
-        model = loading.load(self.folder, attention=attention.NAME, full_precision=whole)
+        model = loading.load(
+            self.folder,
+            attention=attention.NAME,
+            full_precision=whole,
+            quantisation=self.settings.get("quantisation", "none"),
+        )
+        refuse_foreign(model)
+        if self.settings["checkpointing"]:
+            loading.checkpoint_activations(model)
         return model if whole else adapters.attach(model, self.settings, self.spec.seed)
+
+    def _trainer(self) -> ObjectiveTrainer:
+        """The Trainer over the batches that are left; the model is still that of the start."""
+        precision = self.inputs["precision"]
+        scorer = Scorer(
+            self.model.eval(), precision == "bfloat16", self.settings["tokens_per_pass"]
+        )
+        rows = [row for unit in self.rows for row in unit.rows[:1]]
+        if len(rows) > 1:
+            scorer.refuse_mixing(rows)
+        path = reference.cache(self.run_dir, self.spec, precision, scorer.device)
+
+        def told(units: Sequence[Unit]) -> list[Unit]:
+            return reference.with_reference(
+                units,
+                scorer,
+                path,
+                lambda done, of: self._report(message=f"reference {done} of {of} rows"),
+            )
+
+        work = self.work
+        if work.objective.needs_reference:
+            work = replace(work, units=told(work.units))
+            if work.judge.needs_reference:
+                work = replace(work, val=told(work.val))
+        self.work, self.rows, self.val = work, work.units, work.val
+        return ObjectiveTrainer(
+            scorer,
+            work,
+            Left(self.batches, self.update),
+            self.optimizer,
+            self.schedule,
+            self._after,
+            Room(scorer, self.run_dir, lambda message: self._report(message=message)),
+            max_grad_norm=self.settings["max_grad_norm"],
+            folder=self.run_dir,
+            seed=self.spec.seed,
+            keep_losses=self.mastery is not None,
+        )
 
     def _pace(self, saved: checkpoints.Checkpoint | None) -> None:
         """Replace the plan by one in which rows wait for their time, where some have to."""
-        if not any(self.since):
+        if not any(self.work.since):
             return
         state = saved.state.get("curriculum") if saved is not None else None
         opens = {} if state is None else dict(state["opens"])
         sizes = [len(batch) for batch in self.batches]
-        self.batches = self.order = Order(self.since, sizes, self.spec.seed, opens)
+        self.batches = self.order = Order(self.work.since, sizes, self.spec.seed, opens)
         if self.settings.get(CURRICULUM) == "stages":
             self.mastery = Mastery(self.order, state)
 
@@ -187,12 +257,20 @@ class _Run:
 
     def _begin(self, saved: checkpoints.Checkpoint | None) -> None:
         """Stand where `saved` stood; the Trainer has just seeded everything, so this is last."""
+        self.trainer.room.enter(self.update)
         if saved is None:
+            if self.retreat is not None:
+                retreat.halve(self.optimizer, self.schedule)
             if self.val:
                 self.val_losses.append((0, _mean(self.trainer.item_losses(self.val))))
-                self._report(message="before training", val_loss=self.val_losses[-1][1])
+                self._report(
+                    message=f"before training; judged by {self.work.judged_by}",
+                    val_loss=self.val_losses[-1][1],
+                )
             return
         snapshot.restore(saved, self.model, self.optimizer, self.schedule)
+        if self.retreat is not None and saved.state["retreat"] is None:
+            retreat.halve(self.optimizer, self.schedule)
         best = saved.state["best"]
         self.best = Best(step=best["step"], losses=tuple(best["losses"]), stale=best["stale"])
         self.losses = [(step, loss) for step, loss in saved.state["losses"]]
@@ -202,6 +280,7 @@ class _Run:
     def _after(self, done: int) -> bool:
         """Book-keeping after an update; returns whether to go on."""
         self.update = self.offset + done
+        self.trainer.room.enter(self.update)
         self.losses.append((self.update, self.trainer.last_loss))
         if self.mastery is not None:
             self.mastery.after(self.update - 1, self.trainer.last_losses)
@@ -225,9 +304,16 @@ class _Run:
         return not stop
 
     def _checkpoint(self) -> None:
+        if broken := snapshot.not_finite(self.model):
+            raise NotFinite(
+                f"{len(broken)} trained weights became not finite (first {broken[0]})",
+                self.update,
+                self.trainer.last_rate,
+            )
         state = {
             "update": self.update,
             "inputs": self.inputs,
+            "retreat": self.retreat,
             "best": asdict(self.best),
             "losses": self.losses,
             "val_losses": self.val_losses,
@@ -265,19 +351,11 @@ class _Run:
         if self.best.step is not None:
             best = checkpoints.read(checkpoints.folder(self.checkpoints, self.best.step))
             snapshot.load_weights(self.model, best)
-        broken = [
-            name for name, w in snapshot.trainable(self.model) if not bool(w.isfinite().all())
-        ]
-        if broken:
-            raise TrainingFailed(
-                f"{len(broken)} trained weights are not finite (first {broken[0]}). "
-                "Lower learning_rate or max_grad_norm."
-            )
         with atomic.staged_folder(self.run_dir / "final") as staging:
             if self.spec.method == "lora":
                 adapters.save(self.model, staging, self.spec.base)
             else:
-                _save_full(self.model, self.folder, staging)
+                snapshot.save_whole(self.model, self.folder, staging)
             (staging / REPORT).write_text(json.dumps(self._training(), indent=1, sort_keys=True))
 
     def _training(self) -> dict[str, Any]:
@@ -285,7 +363,7 @@ class _Run:
         stages = {} if self.mastery is None else {"stages": self.mastery.openings()}
         return stages | {
             "inputs": self.inputs,
-            "realised": self._realised(),
+            "realised": realised.read(self.trainer, self.model, self.optimizer, self.schedule),
             "updates": self.update,
             "planned_updates": len(self.batches),
             "best_update": self.best.step if self.best.step is not None else self.update,
@@ -293,35 +371,13 @@ class _Run:
             "val_losses": self.val_losses,
             "examples": len(self.rows),
             "val_examples": len(self.val),
-            "left_out_too_long": self.left_out,
-            "loss_tokens_per_epoch": sum(row.loss_tokens for row in self.rows),
+            "judged_by": self.work.judged_by,
+            "left_out_too_long": self.work.left_out,
+            "loss_tokens_per_epoch": sum(unit.loss_tokens for unit in self.rows),
+            "retreat": self.retreat,
+            "passes": self.trainer.room.changes,
         }
-
-    def _realised(self) -> dict[str, Json]:
-        """Settings as the optimizer, schedule and adapter have them."""
-        groups = self.optimizer.param_groups
-        found: dict[str, Json] = {
-            "learning_rate": groups[0]["initial_lr"],
-            "weight_decay": groups[0]["weight_decay"],
-            "optimizer": type(self.optimizer).__name__,
-            "schedule": self.settings["schedule"],
-            "warmup_updates": self.warmup,
-            "max_grad_norm": self.trainer.args.max_grad_norm,
-            "trainable_parameters": sum(
-                weight.numel() for _, weight in snapshot.trainable(self.model)
-            ),
-        }
-        return found | (adapters.realised(self.model) if self.spec.method == "lora" else {})
 
 
 def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
-
-
-def _save_full(model: Any, base: Path, folder: Path) -> None:
-    """All weights with config and tokenizer: a model folder of its own."""
-    with loading.quiet():
-        model.save_pretrained(folder)
-    for name in TOKENIZER_FILES:
-        if (base / name).is_file():
-            shutil.copyfile(base / name, folder / name)

@@ -1,0 +1,150 @@
+"""What is refused or warned of before a run loads anything heavy, each with the next step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from honewheel.families.causal_lm import memory
+from honewheel.families.causal_lm.base import read_json, tensor_shapes
+from honewheel.families.causal_lm.order import CURRICULUM, KINDS
+from honewheel.families.causal_lm.ranges import ALL_LINEAR, OBJECTIVES, ranges
+from honewheel.families.causal_lm.render import Renderer
+from honewheel.families.causal_lm.units import NOUNS, Unit, encode, given, missing
+from honewheel.protocols import Range
+from honewheel.records import Dataset, Example, Finding, Pair, Spec, Split
+
+
+def settings(spec: Spec) -> list[Finding]:
+    """Unknown, missing and disallowed settings."""
+    objective = spec.settings.get("objective", OBJECTIVES[0])
+    if objective not in OBJECTIVES:
+        problem = ranges(spec.method)["objective"].problem(objective)
+        return [Finding(code="setting", message=f"objective: {problem}")]
+    rules = {**ranges(spec.method, str(objective))}
+    if CURRICULUM in spec.settings:  # how the data asks to be shown, no setting of the model
+        rules[CURRICULUM] = Range(default="off", choices=KINDS)
+    of = spec.method if objective == OBJECTIVES[0] else f"{spec.method} with {objective}"
+    found = [f"{key} is no setting of {of}" for key in {*spec.settings} - {*rules}]
+    found += [f"{key} is not set" for key in {*rules} - {*spec.settings}]
+    for key, rule in rules.items():
+        if key in spec.settings and (problem := rule.problem(spec.settings[key])):
+            found.append(f"{key}: {problem}" + (f"; outside it, {rule.why}" if rule.why else ""))
+    return [Finding(code="setting", message=message) for message in sorted(found)]
+
+
+def base(folder: Path, spec: Spec) -> list[Finding]:
+    """An architecture nobody knows, layers it has not, a quantisation this machine cannot do."""
+    found = [_architecture(folder), _targets(folder, spec), _quantisation(spec)]
+    return [Finding(code="base", message=message) for message in found if message]
+
+
+def _architecture(folder: Path) -> str | None:
+    from transformers import __version__
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    kind = read_json(folder / "config.json").get("model_type")
+    if kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        return None
+    return (
+        f"The base in {folder} is of the architecture {kind!r}, which transformers {__version__} "
+        "does not know as a causal language model. Update transformers, or choose another base "
+        "(Llama, Qwen, Mistral and Gemma work)."
+    )
+
+
+def _targets(folder: Path, spec: Spec) -> str | None:
+    asked = str(spec.settings.get("target_modules", ALL_LINEAR))
+    if asked == ALL_LINEAR:
+        return None
+    shapes = tensor_shapes(folder)
+    there = {name.split(".")[-2] for name, shape in shapes.items() if memory.is_linear(name, shape)}
+    names = {name.strip() for name in asked.split(",")}
+    if names <= there:
+        return None
+    return (
+        f"target_modules names {', '.join(sorted(names - there)) or 'nothing'}, which the base in "
+        f"{folder} has not. It has {', '.join(sorted(there))}; or use {ALL_LINEAR!r}."
+    )
+
+
+def _quantisation(spec: Spec) -> str | None:
+    if spec.settings.get("quantisation", "none") == "none":
+        return None
+    import torch
+
+    lacking = [] if torch.cuda.is_available() else ["a CUDA device"]
+    if find_spec("bitsandbytes") is None:
+        lacking.append("bitsandbytes (pip install 'honewheel[qlora]')")
+    if not lacking:
+        return None
+    return (
+        f"quantisation = nf4 needs {' and '.join(lacking)}, and this machine has none. Set "
+        'quantisation = "none": then the base is held in the precision it is stored in.'
+    )
+
+
+def data(spec: Spec, dataset: Dataset) -> list[Finding]:
+    """Rows that the objective needs and are not there, and answers that say nothing."""
+    kind = str(spec.settings["objective"])
+    if lack := missing(kind, dataset):
+        return [Finding(code="objective", message=lack)]
+    rows = given(kind, dataset, "train")
+    empty = [row.id for row in rows if not all(text.strip() for text in _texts(row))]
+    if not empty:
+        return []
+    message = (
+        f"{len(empty)} of {len(rows)} {NOUNS[kind]} have an empty answer (first {empty[0]}): they "
+        "would teach the model to say nothing. Remove or correct them."
+    )
+    return [Finding(code="empty", message=message)]
+
+
+def _texts(row: object) -> tuple[str, ...]:
+    if isinstance(row, Pair):
+        return row.chosen, row.rejected
+    return (row.target if isinstance(row, Example) else str(getattr(row, "output", "")),)
+
+
+def template(renderer: Renderer) -> list[Finding]:
+    """A warning when prompts are shown as plain text."""
+    if renderer.has_template:
+        return []
+    message = (
+        "The tokenizer has no chat template: prompts are shown as plain text that ends with a "
+        "blank line, here and when the model answers. Add chat_template.jinja to the base if it "
+        "was trained with one."
+    )
+    return [Finding(code="template", message=message, severity="warning")]
+
+
+def lengths(spec: Spec, dataset: Dataset, renderer: Renderer, limit: int) -> list[Finding]:
+    """A warning when some rows are left out for their length, a refusal when all are."""
+    kind = str(spec.settings["objective"])
+    found = []
+    splits: tuple[tuple[Split, str], ...] = (("train", "training"), ("val", "held-out"))
+    for split, word in splits:
+        rows = given(kind, dataset, split)
+        sizes = [max(map(len, row)) for row in encode(rows, renderer)]
+        over = [size for size in sizes if size > limit]
+        if not over and (rows or split == "val"):
+            continue
+        message = (
+            f"{len(over)} of {len(rows)} {word} {NOUNS[kind]} are longer than {limit} tokens "
+            f"(longest {max(over, default=0)}) and are left out. Raise max_tokens, up to what the "
+            "base has positions for."
+        )
+        none_left = split == "train" and len(over) == len(rows)
+        severity: Literal["error", "warning"] = "error" if none_left else "warning"
+        found.append(Finding(code="too-long", message=message, severity=severity))
+    return found
+
+
+def room(folder: Path, spec: Spec, units: Sequence[Unit]) -> list[Finding]:
+    """A refusal when the run would not fit into the memory that is free."""
+    needed, free = memory.estimate(folder, spec, units), memory.available()
+    if free is None or needed.total_bytes <= free:
+        return []
+    return [Finding(code="memory", message=memory.explain(needed, free))]
