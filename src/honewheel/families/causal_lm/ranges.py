@@ -80,6 +80,11 @@ _SHARED = {
         high=5.0,
         help="an improvement must exceed this many standard errors of the paired difference",
     ),
+    "interpolate": Range(
+        default=False,
+        help="go only as far from the starting weights as validation rows ask for: a quarter, "
+        "half, three quarters or all of the way",
+    ),
     "checkpoint_every": Range(
         default=50, low=1, high=100_000, help="updates that a crash can cost at most"
     ),

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from honewheel.families.causal_lm import (
     adapters,
     attention,
     checkpoints,
+    interpolate,
     loading,
     memory,
     realised,
@@ -351,12 +353,25 @@ class _Run:
         if self.best.step is not None:
             best = checkpoints.read(checkpoints.folder(self.checkpoints, self.best.step))
             snapshot.load_weights(self.model, best)
+        self.way = self._interpolate()
         with atomic.staged_folder(self.run_dir / "final") as staging:
             if self.spec.method == "lora":
                 adapters.save(self.model, staging, self.spec.base)
             else:
                 snapshot.save_whole(self.model, self.folder, staging)
             (staging / REPORT).write_text(json.dumps(self._training(), indent=1, sort_keys=True))
+
+    def _interpolate(self) -> dict[str, Any] | None:
+        """Go back towards the start as far as val allows, if that is asked for."""
+        if not self.settings["interpolate"]:
+            return None
+        if not self.val:
+            self._report(message="interpolate: no validation rows, so the weights stay as trained")
+            return None
+        judge = partial(self.trainer.item_losses, self.val)
+        found = interpolate.settle(self.model, self.folder, judge, self.settings["min_delta"])
+        self._report(message=f"interpolate: {found['share']:.0%} of the way from the start")
+        return found
 
     def _training(self) -> dict[str, Any]:
         """What the run was and did; nothing in it depends on time or place."""
@@ -375,6 +390,7 @@ class _Run:
             "left_out_too_long": self.work.left_out,
             "loss_tokens_per_epoch": sum(unit.loss_tokens for unit in self.rows),
             "retreat": self.retreat,
+            "interpolation": self.way,
             "passes": self.trainer.room.changes,
         }
 
