@@ -10,6 +10,7 @@ from typing import Self
 from honewheel.store.cycles import Cycles
 from honewheel.store.datasets import Datasets
 from honewheel.store.db import Database
+from honewheel.store.deployments import Deployments
 from honewheel.store.files import Files
 from honewheel.store.held import Held
 from honewheel.store.intake import Intake
@@ -36,6 +37,7 @@ class Store:
         self.held = Held(self._db)
         self.datasets = Datasets(self._db, self.files)
         self.versions = Versions(self._db, self.files)
+        self.deployments = Deployments(self._db, self.versions)
         self.suites = Suites(self._db)
         self.cycles = Cycles(self._db)
         self.trends = Trends(self._db, self.files)
