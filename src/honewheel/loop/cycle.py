@@ -16,10 +16,12 @@ from honewheel import gate, plugins
 from honewheel.config import Config, from_frozen
 from honewheel.errors import (
     ConfigError,
+    Fenced,
     HonewheelError,
     Moved,
     NotEnoughMemory,
     NothingNew,
+    Stopped,
     StoreBusy,
     StoreFull,
     TrainingStopped,
@@ -47,7 +49,8 @@ from honewheel.store import Store
 from honewheel.train import history
 from honewheel.train import run as train
 
-_RESUMABLE = (StoreBusy, StoreFull, TrainingStopped)  # run again, and the cycle goes on
+# Run again, and the cycle goes on.
+_RESUMABLE = (StoreBusy, StoreFull, TrainingStopped, Stopped, Fenced)
 
 
 def run(
