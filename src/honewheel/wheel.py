@@ -35,6 +35,7 @@ from honewheel.store import Store, open_store
 
 if TYPE_CHECKING:
     from honewheel.curate.ask import Ask
+    from honewheel.loop.forget import Forgotten
     from honewheel.loop.quarantine import Waiting
     from honewheel.loop.queue import Failing
     from honewheel.loop.synthesize import Order, Synthesized
@@ -513,6 +514,34 @@ class Wheel:
         """Make the champion before this one champion again."""
         name = self.config.model(model)[0]
         return registry.rollback(self.store, name, reason=reason, now=self.clock())
+
+    # --- forgetting -----------------------------------------------------------------------------
+
+    def forget(
+        self,
+        *events: str,
+        source: str | None = None,
+        subject: str | None = None,
+        reason: str,
+        by: str,
+    ) -> Forgotten:
+        """Erase events by id, by a source that spoke of them, or by a text they mention.
+
+        Names the versions that learnt from them, queues a retrain of those in use, and searches
+        every table and file for what was erased. Raises NotFound, InputError, StoreBusy.
+        """
+        from honewheel.loop import forget
+
+        return forget.forget(
+            self.store,
+            self.config,
+            events=events,
+            source=source,
+            subject=subject,
+            who=by,
+            reason=reason,
+            now=self.clock(),
+        )
 
     # --- housekeeping ---------------------------------------------------------------------------
 

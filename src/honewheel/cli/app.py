@@ -24,7 +24,7 @@ SECTIONS = {
     "The wheel": "due cycle worker jobs report ablate",
     "Looking": "status versions show trend failures trace explain",
     "Champions": "watch promote rollback",
-    "Housekeeping": "gc",
+    "Housekeeping": "gc forget",
 }
 VERBS = " ".join(SECTIONS.values()).split()
 _UsageError: Any = typer.BadParameter.__base__  # typer exports only this subclass of it
@@ -99,6 +99,7 @@ def register() -> None:
         cycle,
         dataset,
         feedback,
+        forget,
         project,
         quarantine,
         queue,
@@ -110,7 +111,7 @@ def register() -> None:
     )
 
     verbs = ablate, cycle, dataset, feedback, project, quarantine, queue, synthesize, trend
-    assert all((*verbs, versions, watch, worker))  # importing them is all there is to do
+    assert all((*verbs, forget, versions, watch, worker))  # importing them is all there is to do
 
 
 def main() -> None:
