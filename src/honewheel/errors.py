@@ -14,7 +14,10 @@
     |- Leak                  held-out material would reach training
     |- TrainingFailed        diverged, or the training process died
     |  `- TrainingStopped    it was killed from outside: run again, it goes on
+    |- Stopped               work was asked to stop: run again, it goes on
+    |- Cancelled             work was called off for good
     `- StoreError            the store cannot be used
+       |- Fenced             a worker's job was given to another: its writes are refused
        |- StoreBusy          another cycle, or another writer, holds it
        |  `- Moved           an alias was moved meanwhile: look again and decide anew
        `- StoreFull          no space left on the device
@@ -87,8 +90,20 @@ class TrainingStopped(TrainingFailed):
     """The training process was killed from outside: run again, it goes on."""
 
 
+class Stopped(HonewheelError):
+    """Work was asked to stop; run again, it goes on where it was."""
+
+
+class Cancelled(HonewheelError):
+    """Work was called off for good."""
+
+
 class StoreError(HonewheelError):
     """The store cannot be used."""
+
+
+class Fenced(StoreError):
+    """A worker's job was given to another meanwhile: nothing it writes is taken."""
 
 
 class StoreBusy(StoreError):

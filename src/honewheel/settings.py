@@ -68,6 +68,18 @@ class Trigger(_Section):
     hoped_gain: Gain = 10.0
 
 
+class Watch(_Section):
+    """How a promoted version is watched in live traffic, and when it is taken back."""
+
+    mode: Literal["off", "shadow", "canary"] = "off"
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    alpha: Annotated[float, Field(gt=0, le=0.1)] = 0.01
+    margin: Annotated[float, Field(gt=0, le=50)] = 10.0
+    min_outcomes: Annotated[int, Field(ge=1)] = 50
+    after_outcomes: Annotated[int, Field(ge=0)] = 1000
+    cooldown_hours: Annotated[float, Field(ge=0)] = 24.0
+
+
 class Model(_Section):
     family: str = "causal-lm"
     base: str = "honewheel/tiny"
@@ -75,6 +87,7 @@ class Model(_Section):
     train: dict[str, Any] = Field(default_factory=dict)
     gate: ModelGate = ModelGate()
     trigger: Trigger = Trigger()
+    watch: Watch = Watch()
 
 
 class Curate(_Section):
@@ -132,6 +145,14 @@ class Store(_Section):
     keep_refused: Annotated[int, Field(ge=0)] = 3
 
 
+class Worker(_Section):
+    """`honewheel worker`: how often it looks, and how long a silent worker keeps its job."""
+
+    poll_seconds: Annotated[float, Field(gt=0)] = 30.0
+    lease_seconds: Annotated[float, Field(ge=1)] = 60.0
+    attempts: Annotated[int, Field(ge=1)] = 5
+
+
 class Settings(_Section):
     """Every setting of a project, resolved and checked."""
 
@@ -141,3 +162,4 @@ class Settings(_Section):
     curate: Curate = Curate()
     evaluate: Evaluate = Evaluate()
     store: Store = Store()
+    worker: Worker = Worker()

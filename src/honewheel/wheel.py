@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,10 +35,12 @@ from honewheel.store import Store, open_store
 
 if TYPE_CHECKING:
     from honewheel.curate.ask import Ask
+    from honewheel.loop.forget import Forgotten
     from honewheel.loop.quarantine import Waiting
     from honewheel.loop.queue import Failing
     from honewheel.loop.synthesize import Order, Synthesized
     from honewheel.loop.trend import Trend
+    from honewheel.store.jobs import Job
 
 STARTER = """\
 # Every setting, its value and where it comes from: honewheel config
@@ -449,6 +452,58 @@ class Wheel:
         )
         return [as_dict(one) for one in found]
 
+    # --- work that runs by itself ---------------------------------------------------------------
+
+    def work(
+        self,
+        *,
+        once: bool = False,
+        stop: threading.Event | None = None,
+        tell: Callable[[str, dict[str, Any]], None] | None = None,
+    ) -> int:
+        """Be a worker: queue what is due, watch versions on trial, run queued cycles.
+
+        Works until `stop` is set, or, `once`, until nothing is left to do now; returns the number
+        of jobs ended. `tell` hears each event's name and fields. Any number may work on one store.
+        """
+        from honewheel.loop import worker
+
+        return worker.Worker(
+            self.store,
+            self.config,
+            self.cycle,
+            self.clock,
+            stop or threading.Event(),
+            tell or worker.quietly,
+        ).run(once=once)
+
+    def queue(self, model: str | None = None, *, reason: str = "asked for") -> Job:
+        """Queue a cycle for a worker; the one that is open already, if there is one."""
+        from honewheel.loop.worker import CYCLE
+
+        return self.store.jobs.add(CYCLE, self.config.model(model)[0], reason=reason)[0]
+
+    def jobs(self, limit: int = 20) -> list[Job]:
+        """The newest jobs, the newest first."""
+        return list(self.store.jobs.list(limit))
+
+    def cancel(self, job: int, *, reason: str = "asked for") -> Job:
+        """Call a job off. A running one stops at its next step. Raises NotFound, InputError."""
+        from honewheel.loop import worker
+
+        return worker.cancel(self.store, job, reason, self.clock())
+
+    def watch(self, model: str | None = None, limit: int = 5) -> list[dict[str, Any]]:
+        """Versions on trial and former ones, the newest first, after taking in new outcomes."""
+        from honewheel.loop import watch
+
+        names = sorted(self.config.settings.models) if model is None else [model]
+        found = []
+        for name in names:
+            watch.observe(self.store, self.config, self.config.model(name)[0], self.clock())
+            found += [watch.standing(one) for one in self.store.deployments.list(name, limit)]
+        return found
+
     # --- who is champion ------------------------------------------------------------------------
 
     def promote(self, version: str, *, force: str | None = None) -> AliasMove:
@@ -459,6 +514,34 @@ class Wheel:
         """Make the champion before this one champion again."""
         name = self.config.model(model)[0]
         return registry.rollback(self.store, name, reason=reason, now=self.clock())
+
+    # --- forgetting -----------------------------------------------------------------------------
+
+    def forget(
+        self,
+        *events: str,
+        source: str | None = None,
+        subject: str | None = None,
+        reason: str,
+        by: str,
+    ) -> Forgotten:
+        """Erase events by id, by a source that spoke of them, or by a text they mention.
+
+        Names the versions that learnt from them, queues a retrain of those in use, and searches
+        every table and file for what was erased. Raises NotFound, InputError, StoreBusy.
+        """
+        from honewheel.loop import forget
+
+        return forget.forget(
+            self.store,
+            self.config,
+            events=events,
+            source=source,
+            subject=subject,
+            who=by,
+            reason=reason,
+            now=self.clock(),
+        )
 
     # --- housekeeping ---------------------------------------------------------------------------
 

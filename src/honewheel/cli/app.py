@@ -21,10 +21,10 @@ SECTIONS = {
     "Start": "demo init doctor config",
     "Feedback": "record import suite ask",
     "Training data": "synthesize sample quarantine dataset",
-    "The wheel": "due cycle report ablate",
+    "The wheel": "due cycle worker jobs report ablate",
     "Looking": "status versions show trend failures trace explain",
-    "Champions": "promote rollback",
-    "Housekeeping": "gc",
+    "Champions": "watch promote rollback",
+    "Housekeeping": "gc forget",
 }
 VERBS = " ".join(SECTIONS.values()).split()
 _UsageError: Any = typer.BadParameter.__base__  # typer exports only this subclass of it
@@ -99,16 +99,19 @@ def register() -> None:
         cycle,
         dataset,
         feedback,
+        forget,
         project,
         quarantine,
         queue,
         synthesize,
         trend,
         versions,
+        watch,
+        worker,
     )
 
     verbs = ablate, cycle, dataset, feedback, project, quarantine, queue, synthesize, trend
-    assert all((*verbs, versions))  # importing them is all there is to do
+    assert all((*verbs, forget, versions, watch, worker))  # importing them is all there is to do
 
 
 def main() -> None:

@@ -16,22 +16,23 @@ from honewheel import gate, plugins
 from honewheel.config import Config, from_frozen
 from honewheel.errors import (
     ConfigError,
+    Fenced,
     HonewheelError,
     Moved,
     NotEnoughMemory,
     NothingNew,
+    Stopped,
     StoreBusy,
     StoreFull,
     TrainingStopped,
 )
 from honewheel.evaluate.measure import measure
 from honewheel.gate import Evidence
-from honewheel.loop import material, proof
+from honewheel.loop import material, promotion, proof
 from honewheel.loop.journal import Journal
 from honewheel.loop.registry import CHAMPION, ensure_champion
 from honewheel.loop.turn import Listener, Turn
 from honewheel.records import (
-    AliasMove,
     Cycle,
     Dataset,
     Decision,
@@ -49,7 +50,8 @@ from honewheel.store import Store
 from honewheel.train import history
 from honewheel.train import run as train
 
-_RESUMABLE = (StoreBusy, StoreFull, TrainingStopped)  # run again, and the cycle goes on
+# Run again, and the cycle goes on.
+_RESUMABLE = (StoreBusy, StoreFull, TrainingStopped, Stopped, Fenced)
 
 
 def run(
@@ -98,6 +100,8 @@ def _start(store: Store, config: Config, model: str, clock: Callable[[], datetim
         same = previous.config == _frozen(config) and _still_stands(store, previous)
         ruled = store.held.last()
         same = same and (ruled is None or ruled <= previous.as_of)
+        forgotten = store.erasure.last()
+        same = same and (forgotten is None or forgotten <= previous.as_of)
         if same and _measured(store, previous) == proof.suites(store, config, model):
             raise NothingNew(
                 "Nothing to do: no feedback or suite has arrived and no setting has changed since "
@@ -131,7 +135,9 @@ def _still_stands(store: Store, cycle: Cycle) -> bool:
     if decision is None or move is None:
         return False
     left = decision.challenger if decision.verdict == "promote" else decision.champion
-    return left == f"{cycle.model}@{move.version}"
+    trial = store.deployments.current(cycle.model)
+    standing = {move.version} if trial is None else {move.version, trial.version}
+    return left in {f"{cycle.model}@{number}" for number in standing}
 
 
 def _measured(store: Store, cycle: Cycle) -> list[str]:
@@ -148,7 +154,7 @@ def _turn(turn: Turn) -> Decision:
     names = [name for name, _ in built["suites"]]
     suites = _evaluate(turn, champion, challenger, names)
     decision = _gate(turn, dataset, champion, challenger, suites)
-    _promote(turn, decision, champion, challenger)
+    promotion.promote(turn, decision, champion, challenger)
     return decision
 
 
@@ -358,41 +364,3 @@ def _policy(config: Config, model: str) -> gate.Policy:
         max_latency_ratio=settings.gate.max_latency_ratio,
         floors=floors,
     )
-
-
-# --- 5. promote ---------------------------------------------------------------------------------
-
-
-def _promote(turn: Turn, decision: Decision, champion: Version, challenger: Version) -> None:
-    """Move the champion alias by compare-and-swap, with the decision as its evidence."""
-    if decision.verdict != "promote":
-        return
-    expected = int(turn.journal.step("champion", [turn.cycle.id], dict)["revision"])
-
-    def work() -> Json:
-        moved = [
-            move
-            for move in turn.store.versions.history(turn.model, CHAMPION)
-            if move.cycle == turn.cycle.id
-        ]
-        if not moved:
-            move = AliasMove(
-                model=turn.model,
-                alias=CHAMPION,
-                revision=expected + 1,
-                version=challenger.number,
-                previous=champion.number,
-                reason=decision.reasons[0],
-                at=turn.clock(),
-                cycle=turn.cycle.id,
-            )
-            turn.store.versions.move_alias(move, expected_revision=expected, decision=decision)
-        return {
-            "alias": CHAMPION,
-            "version": challenger.number,
-            "previous": champion.number,
-            "revision": expected + 1,
-        }
-
-    turn.journal.step("promote", [challenger.name, expected], work)
-    turn.say("promote", f"{challenger.name} is champion", done=True)

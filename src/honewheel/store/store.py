@@ -10,9 +10,12 @@ from typing import Self
 from honewheel.store.cycles import Cycles
 from honewheel.store.datasets import Datasets
 from honewheel.store.db import Database
+from honewheel.store.deployments import Deployments
+from honewheel.store.erasure import Erasure
 from honewheel.store.files import Files
 from honewheel.store.held import Held
 from honewheel.store.intake import Intake
+from honewheel.store.jobs import Jobs
 from honewheel.store.log import Log
 from honewheel.store.migrate import migrate
 from honewheel.store.suites import Suites
@@ -36,8 +39,11 @@ class Store:
         self.held = Held(self._db)
         self.datasets = Datasets(self._db, self.files)
         self.versions = Versions(self._db, self.files)
+        self.deployments = Deployments(self._db, self.versions)
         self.suites = Suites(self._db)
         self.cycles = Cycles(self._db)
+        self.erasure = Erasure(self._db)
+        self.jobs = Jobs(self._db)
         self.trends = Trends(self._db, self.files)
 
     @property
