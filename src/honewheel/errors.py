@@ -2,7 +2,8 @@
 
     HonewheelError
     |- InputError            a record, row or file that cannot be accepted
-    |  `- ParseError         an artifact that cannot be read as its kind
+    |  |- ParseError         an artifact that cannot be read as its kind
+    |  `- AlreadyRecorded    an id stands in the log with other content
     |- ConfigError           honewheel.toml, environment or flags do not make sense
     |- MissingExtra          a feature needs a package that is not installed
     |- NotFound              no such event, version, suite, cycle
@@ -36,6 +37,10 @@ class InputError(HonewheelError):
 
 class ParseError(InputError):
     """An artifact that cannot be read as its kind."""
+
+
+class AlreadyRecorded(InputError):
+    """An id stands in the log with other content, and records never change."""
 
 
 class ConfigError(HonewheelError):

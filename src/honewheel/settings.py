@@ -68,6 +68,21 @@ class Trigger(_Section):
     hoped_gain: Gain = 5.0
 
 
+class Upstream(_Section):
+    """An OpenAI-compatible endpoint that answers for a model; without a `url` honewheel does."""
+
+    url: Annotated[str, Field(pattern=r"^(https?://[^\s?#]+)?$")] = ""
+    model: str = ""
+    key_env: str = ""
+    timeout_seconds: Annotated[float, Field(gt=0)] = 120.0
+
+    @model_validator(mode="after")
+    def _names_a_model(self) -> Self:
+        if self.url and not self.model:
+            raise ValueError("an upstream with a url also needs the model it is asked for")
+        return self
+
+
 class Model(_Section):
     family: str = "causal-lm"
     base: str = "honewheel/tiny"
@@ -75,6 +90,13 @@ class Model(_Section):
     train: dict[str, Any] = Field(default_factory=dict)
     gate: ModelGate = ModelGate()
     trigger: Trigger = Trigger()
+    upstream: Upstream = Upstream()
+
+
+class Events(_Section):
+    """What happens to a row before it is stored."""
+
+    redact: bool = False
 
 
 class Curate(_Section):
@@ -131,12 +153,26 @@ class Store(_Section):
     keep_refused: Annotated[int, Field(ge=0)] = 3
 
 
+class Server(_Section):
+    """How `honewheel serve` listens, and what it takes."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8420
+    hosts: tuple[str, ...] = ()
+    rate: Annotated[float, Field(gt=0)] | None = None
+    read_seconds: Annotated[float, Field(gt=0)] = 30.0
+    queue: Annotated[int, Field(ge=1)] = 10_000
+    loaded: Annotated[int, Field(ge=1)] = 2
+
+
 class Settings(_Section):
     """Every setting of a project, resolved and checked."""
 
     project: Project = Project()
     models: dict[Name, Model] = Field(default_factory=dict)
     tasks: dict[Name, Task] = Field(default_factory=dict)
+    events: Events = Events()
     curate: Curate = Curate()
     evaluate: Evaluate = Evaluate()
     store: Store = Store()
+    server: Server = Server()

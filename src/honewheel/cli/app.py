@@ -24,6 +24,7 @@ SECTIONS = {
     "The wheel": "due cycle report ablate",
     "Looking": "status versions show trend failures trace explain",
     "Champions": "promote rollback",
+    "Service": "serve keys audit",
     "Housekeeping": "gc",
 }
 VERBS = " ".join(SECTIONS.values()).split()
@@ -102,12 +103,13 @@ def register() -> None:
         project,
         quarantine,
         queue,
+        serve,
         synthesize,
         trend,
         versions,
     )
 
-    verbs = ablate, cycle, dataset, feedback, project, quarantine, queue, synthesize, trend
+    verbs = ablate, cycle, dataset, feedback, project, quarantine, queue, serve, synthesize, trend
     assert all((*verbs, versions))  # importing them is all there is to do
 
 

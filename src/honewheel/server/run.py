@@ -1,0 +1,82 @@
+"""`honewheel serve`: uvicorn around the application, on this machine only unless there are keys."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from honewheel.errors import ConfigError
+from honewheel.server.app import App
+from honewheel.wheel import Wheel
+
+GRACE_SECONDS = 10  # for answers in flight when the server is stopped
+HEAD_SECONDS = 10.0  # within which a new connection has sent the head of a request
+
+
+class Protocol(HttpToolsProtocol):
+    """HTTP that gives up on who connects and then dribbles, or says nothing at all."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.loop.call_later(HEAD_SECONDS, self._require_head)
+
+    def _require_head(self) -> None:
+        if self.cycle is None and not self.transport.is_closing():
+            self.transport.close()
+
+
+def server(
+    wheel: Wheel, *, host: str | None = None, port: int | None = None
+) -> tuple[uvicorn.Server, App]:
+    """A server that is ready to run, and its application. Raises ConfigError."""
+    settings = wheel.config.settings.server
+    app = App(wheel, host=host)
+    config = uvicorn.Config(
+        app,
+        host=(host or settings.host).strip("[]"),
+        port=settings.port if port is None else port,
+        http=Protocol,
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        h11_max_incomplete_event_size=64 << 10,
+    )
+    return uvicorn.Server(config), app
+
+
+def serve(
+    wheel: Wheel,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    listening: Callable[[str], Any],
+) -> None:
+    """Serve until SIGINT or SIGTERM; `listening` hears the address once there is one.
+
+    Raises ConfigError: the address is taken, or open to others without a key.
+    """
+    found, _ = server(wheel, host=host, port=port)
+    asyncio.run(_serve(found, listening))
+
+
+async def _serve(found: uvicorn.Server, listening: Callable[[str], Any]) -> None:
+    config = found.config
+    try:
+        sock = config.bind_socket()
+    except SystemExit as error:  # uvicorn's way of saying that the address is taken
+        raise ConfigError(
+            f"{config.host}:{config.port} cannot be listened on: it is taken, or not this "
+            "machine's. Choose another with --port or --host."
+        ) from error
+    name, port = sock.getsockname()[:2]
+    listening(f"http://{f'[{name}]' if ':' in name else name}:{port}")
+    await found.serve(sockets=[sock])
