@@ -57,7 +57,10 @@ def ours(folder: Path, *flags: str) -> Iterator[tuple[int, int, str]]:
         [*base, "keys", "create", "bench", "--json"], check=True, capture_output=True
     )
     process = subprocess.Popen(
-        [*base, "serve", "--port", "0"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        [*base, "serve", "--port", "0"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
     )
     try:
         assert process.stderr is not None
@@ -73,9 +76,9 @@ def ours(folder: Path, *flags: str) -> Iterator[tuple[int, int, str]]:
 def rival(folder: Path) -> Iterator[tuple[int, int, str]]:
     """(port, pid, "") of the plain endpoint."""
     port = 18_431
+    words = f"-m uvicorn service_rival:app --port {port} --log-level warning --no-access-log"
     process = subprocess.Popen(
-        [sys.executable, "-m", "uvicorn", "service_rival:app", "--port", str(port)]
-        + ["--log-level", "warning", "--no-access-log"],
+        [sys.executable, *words.split()],
         cwd=Path(__file__).parent,
         env={**os.environ, "RIVAL_DB": str(folder / "rival.db")},
     )

@@ -1,7 +1,7 @@
-"""What a team writes first: a FastAPI endpoint that validates a row and inserts it, one commit each.
+"""What a team writes first: a FastAPI endpoint that validates a row and inserts it.
 
-uvicorn service_rival:app, with the database in the variable RIVAL_DB. Same durability as ours:
-WAL and synchronous=FULL.
+uvicorn service_rival:app, with the database in the variable RIVAL_DB. One commit a
+row, with the same durability as ours: WAL and synchronous=FULL.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@
     |- Leak                  held-out material would reach training
     |- TrainingFailed        diverged, or the training process died
     |  `- TrainingStopped    it was killed from outside: run again, it goes on
+    |- Unreachable           a server did not answer, or asked to come back later
     `- StoreError            the store cannot be used
        |- StoreBusy          another cycle, or another writer, holds it
        |  `- Moved           an alias was moved meanwhile: look again and decide anew
@@ -90,6 +91,10 @@ class TrainingFailed(HonewheelError):
 
 class TrainingStopped(TrainingFailed):
     """The training process was killed from outside: run again, it goes on."""
+
+
+class Unreachable(HonewheelError):
+    """A server did not answer, or asked to come back later."""
 
 
 class StoreError(HonewheelError):

@@ -26,14 +26,16 @@ GuardState = Literal["better", "not worse", "unclear", "worse"]
 KeyRole = Literal["writer", "reviewer", "operator", "admin"]  # each may do what those before it may
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
 def digest(value: Json) -> str:
     """sha256 (hex) of the canonical JSON of `value`: sorted keys, no spaces, UTF-8.
 
     >>> digest({"b": 1, "a": 2}) == digest({"a": 2, "b": 1})
     True
     """
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_CANONICAL.encode(value).encode()).hexdigest()
 
 
 def utc(when: datetime) -> datetime:

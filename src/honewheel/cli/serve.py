@@ -15,7 +15,15 @@ from honewheel.records import Deed, as_dict
 keys = typer.Typer(no_args_is_help=True, help="API keys: who may call the server, and as what.")
 app.add_typer(keys, name="keys", rich_help_panel=None)
 
-_PACKAGES = ("starlette", "uvicorn", "uvloop", "httptools", "msgspec", "httpx2", "prometheus_client")
+_PACKAGES = (
+    "starlette",
+    "uvicorn",
+    "uvloop",
+    "httptools",
+    "msgspec",
+    "httpx2",
+    "prometheus_client",
+)
 
 
 @app.command()

@@ -274,10 +274,14 @@ def _refuse_bad_text(value: Any, path: str = "row") -> None:
     if isinstance(value, str):
         if "\x00" in value:
             raise InputError(f"{path!a} contains a NUL character")
+        if value.isascii():  # what most texts are, told without encoding them
+            return
         try:
             value.encode()
         except UnicodeEncodeError as error:
             raise InputError(f"{path!a} is not valid Unicode") from error
+    elif isinstance(value, int | float | None):
+        return
     elif isinstance(value, Mapping):
         for key, item in value.items():
             _refuse_bad_text(key, path)

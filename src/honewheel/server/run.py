@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import gc
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
+import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from honewheel.errors import ConfigError
@@ -29,9 +34,23 @@ class Protocol(HttpToolsProtocol):
             self.transport.close()
 
 
-def server(
-    wheel: Wheel, *, host: str | None = None, port: int | None = None
-) -> tuple[uvicorn.Server, App]:
+class Server(uvicorn.Server):
+    """A server whose caller goes on after SIGINT or SIGTERM, to close what is open."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+def server(wheel: Wheel, *, host: str | None = None, port: int | None = None) -> tuple[Server, App]:
     """A server that is ready to run, and its application. Raises ConfigError."""
     settings = wheel.config.settings.server
     app = App(wheel, host=host)
@@ -50,7 +69,7 @@ def server(
         timeout_graceful_shutdown=GRACE_SECONDS,
         h11_max_incomplete_event_size=64 << 10,
     )
-    return uvicorn.Server(config), app
+    return Server(config), app
 
 
 def serve(
@@ -65,10 +84,10 @@ def serve(
     Raises ConfigError: the address is taken, or open to others without a key.
     """
     found, _ = server(wheel, host=host, port=port)
-    asyncio.run(_serve(found, listening))
+    uvloop.run(_serve(found, listening))
 
 
-async def _serve(found: uvicorn.Server, listening: Callable[[str], Any]) -> None:
+async def _serve(found: Server, listening: Callable[[str], Any]) -> None:
     config = found.config
     try:
         sock = config.bind_socket()
@@ -78,5 +97,10 @@ async def _serve(found: uvicorn.Server, listening: Callable[[str], Any]) -> None
             "machine's. Choose another with --port or --host."
         ) from error
     name, port = sock.getsockname()[:2]
-    listening(f"http://{f'[{name}]' if ':' in name else name}:{port}")
-    await found.serve(sockets=[sock])
+    serving = asyncio.create_task(found.serve(sockets=[sock]))
+    while not found.started and not serving.done():
+        await asyncio.sleep(0.01)
+    if found.started:
+        gc.freeze()  # what is loaded by now stays: collections need not walk it each time
+        listening(f"http://{f'[{name}]' if ':' in name else name}:{port}")
+    await serving

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from honewheel import plugins
 from honewheel.errors import StoreError
 from honewheel.loop import registry
-from honewheel.protocols import Model
+from honewheel.protocols import Model, Streaming
 from honewheel.records import Decoding, Item, Prediction, Version
 from honewheel.wheel import Wheel
 
@@ -69,11 +69,10 @@ class Serving:
     def stream(self, version: Version, item: Item, decoding: Decoding) -> Iterator[str]:
         """The answer in pieces as they come; from a family without a stream, all at once."""
         with self._use(version) as model:
-            stream = getattr(model, "stream", None)
-            if stream is None:
-                yield next(iter(model.predict([item], decoding))).output
+            if isinstance(model, Streaming):
+                yield from model.stream(item, decoding)
             else:
-                yield from stream(item, decoding)
+                yield next(iter(model.predict([item], decoding))).output
 
     def close(self) -> None:
         """Give back every model."""

@@ -80,4 +80,10 @@ class Audit:
 
 def row_of(deed: Deed) -> dict[str, Any]:
     """A deed as a row of the audit table."""
-    return as_dict(deed) | {"at": deed.at}
+    return {
+        "at": deed.at,
+        "actor": deed.actor,
+        "action": deed.action,
+        "outcome": deed.outcome,
+        "detail": dict(deed.detail),
+    }

@@ -12,17 +12,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select
 
 from honewheel.errors import AlreadyRecorded, InputError
 from honewheel.records import Deed, Feedback, Response, utc
-from honewheel.store import events, tables
+from honewheel.store import events, plain, tables
 from honewheel.store.access import row_of
 from honewheel.store.db import Database, chunks
 from honewheel.store.log import (
-    LOG,
     feedback_row,
-    last_seq,
     require_feedback,
     require_response,
     response_row,
@@ -87,7 +85,7 @@ class Arrivals:
             found = [one if isinstance(one, InputError) else _accept(batch, one) for one in checked]
             if batch.new_responses or batch.new_remarks:
                 _write(connection, batch)
-                connection.execute(insert(tables.audit), list(_deeds(arrivals, found, now)))
+                plain.insert_rows(connection, tables.audit, list(_deeds(arrivals, found, now)))
         return found
 
 
@@ -105,22 +103,22 @@ def _checked(arrival: Arrival) -> Arrival | InputError:
 def _read(connection: Connection, arrivals: Sequence[Arrival]) -> _Batch:
     """What the log knows of the ids that the arrivals bring or speak of."""
     brought = {one.response.id for one in arrivals if one.response is not None}
-    remarks = {item.id for one in arrivals for item in one.feedback}
-    batch = _Batch(last_seq(connection) + 1, {}, {}, {})
-    for some in chunks(sorted(brought)):
-        query = select(tables.response).where(tables.response.c.id.in_(some))
-        for row in connection.execute(query):
-            batch.responses[row.id] = (row.seq, events.read_response(row))
-            batch.tasks[row.id] = row.task
-    for some in chunks(sorted(remarks)):
-        query = select(tables.feedback).where(tables.feedback.c.id.in_(some))
-        for row in connection.execute(query):
-            batch.remarks[row.id] = (row.seq, events.read_feedback(row))
+    said = {item.id for one in arrivals for item in one.feedback}
     spoken = {item.response_id for one in arrivals for item in one.feedback} - brought
-    for some in chunks(sorted(spoken)):
-        columns = (tables.response.c.id, tables.response.c.task)
-        rows = connection.execute(select(*columns).where(tables.response.c.id.in_(some)))
-        batch.tasks.update({row.id: row.task for row in rows})
+    start = plain.run(connection, "SELECT value FROM counter WHERE name = 'log'").scalar() or 0
+    batch = _Batch(int(start) + 1, {}, {}, {})
+    for some in chunks(sorted(brought | spoken)):
+        found = plain.among(connection, "SELECT id, task FROM response", "id", some)
+        batch.tasks.update({row[0]: row[1] for row in found})
+    response, feedback = tables.response, tables.feedback
+    for some in chunks(sorted(brought & batch.tasks.keys())):
+        for row in connection.execute(select(response).where(response.c.id.in_(some))):
+            batch.responses[row.id] = (row.seq, events.read_response(row))
+    for some in chunks(sorted(said)):
+        known = [row[0] for row in plain.among(connection, "SELECT id FROM feedback", "id", some)]
+        if known:
+            for row in connection.execute(select(feedback).where(feedback.c.id.in_(known))):
+                batch.remarks[row.id] = (row.seq, events.read_feedback(row))
     return batch
 
 
@@ -173,12 +171,12 @@ def _other(name: str) -> InputError:
 
 def _write(connection: Connection, batch: _Batch) -> None:
     if batch.new_responses:
-        connection.execute(insert(tables.response), batch.new_responses)
+        plain.insert_rows(connection, tables.response, batch.new_responses)
         waiting = [{"seq": row["seq"]} for row in batch.new_responses]
-        connection.execute(insert(tables.unplaced), waiting)
+        plain.insert_rows(connection, tables.unplaced, waiting)
     if batch.new_remarks:
-        connection.execute(insert(tables.feedback), batch.new_remarks)
-    connection.execute(update(tables.counter).where(LOG).values(value=batch.next - 1))
+        plain.insert_rows(connection, tables.feedback, batch.new_remarks)
+    plain.run(connection, "UPDATE counter SET value = ? WHERE name = 'log'", batch.next - 1)
     add_totals(connection, "events", Counter(row["task"] for row in batch.new_responses))
     said = Counter(batch.tasks[row["response_id"]] for row in batch.new_remarks)
     add_totals(connection, "feedback", said)

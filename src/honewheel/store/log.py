@@ -23,7 +23,7 @@ from honewheel.store.text import require_storable
 from honewheel.store.totals import add_totals, read_totals
 
 Record = TypeVar("Record", Response, Feedback)
-LOG = tables.counter.c.name == "log"
+_LOG = tables.counter.c.name == "log"
 
 
 class Log:
@@ -49,7 +49,7 @@ class Log:
         for remark in new_feedback.values():
             require_feedback(remark)
         with self._db.write("log") as connection:
-            last = last_seq(connection)
+            last = _last(connection)
             _drop_known(connection, tables.response, new_responses, events.read_response)
             _drop_known(connection, tables.feedback, new_feedback, events.read_feedback)
             tasks = _tasks(connection, new_responses, new_feedback)
@@ -64,7 +64,7 @@ class Log:
             if remarks:
                 connection.execute(insert(tables.feedback), remarks)
             last += len(rows) + len(remarks)
-            connection.execute(update(tables.counter).where(LOG).values(value=last))
+            connection.execute(update(tables.counter).where(_LOG).values(value=last))
             add_totals(connection, "events", Counter(row["task"] for row in rows))
             add_totals(
                 connection, "feedback", Counter(tasks[row["response_id"]] for row in remarks)
@@ -74,7 +74,7 @@ class Log:
     def last_seq(self) -> int:
         """The last sequence number given out; 0 for an empty log."""
         with self._db.read() as connection:
-            return last_seq(connection)
+            return _last(connection)
 
     def event(self, event_id: str) -> Event:
         """One event by the id of its response, or of any feedback on it. Raises NotFound."""
@@ -157,8 +157,8 @@ class Log:
             return read_totals(connection)
 
 
-def last_seq(connection: Connection) -> int:
-    return int(connection.scalar(select(tables.counter.c.value).where(LOG)) or 0)
+def _last(connection: Connection) -> int:
+    return int(connection.scalar(select(tables.counter.c.value).where(_LOG)) or 0)
 
 
 def _distinct(records: Sequence[Record]) -> dict[str, Record]:
