@@ -41,7 +41,10 @@ _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What became of one row: `seq` is its place in the log; None while it waits in the spool."""
+    """What became of one row: `seq` is its place in the log.
+
+    None: it waits in the spool, or another process that shares the spool has sent it.
+    """
 
     id: str
     seq: int | None
@@ -82,6 +85,7 @@ class Client:
         self._key = key if key is not None else os.environ.get("HONEWHEEL_API_KEY")
         self._timeout = timeout
         self._spool = _Spool(Path(spool)) if spool is not None else None
+        self._expected: dict[str, Sent | str | None] = {}
 
     def feedback(self, **row: Any) -> Sent:
         """Send one row; its keys are those of docs/reference/feedback.md.
@@ -96,12 +100,14 @@ class Client:
         name = str(ready.get("id") or ready.get("response_id") or ready.get("response"))
         if self._spool is None:
             return _sent(self._call("POST", "/v1/feedback", ready))
+        key = _key(ready)
+        self._expected[key] = None  # another thread's call may be the one that sends it
         self._spool.append([ready])
-        found = self._drain()
-        for bad, reason in found.refused:
-            if bad == ready:
-                raise InputError(reason)
-        return found.outcomes.get(_key(ready), Sent(name, None))
+        self._drain()
+        outcome = self._expected.pop(key, None)
+        if isinstance(outcome, str):
+            raise InputError(outcome)
+        return outcome or Sent(name, None)
 
     def feedback_many(self, rows: Sequence[dict[str, Any]]) -> Flushed:
         """Send many rows in batches; those refused come back with their reasons.
@@ -172,7 +178,15 @@ class Client:
                     break  # they wait on
                 self._spool.drop(len(rows), [row for row, _ in told.refused])
                 found.merge(told)
+                self._tell(told)
         return found
+
+    def _tell(self, found: _Drained) -> None:
+        """Let the calls that wait for one of these rows know what became of it."""
+        refused = {_key(row): reason for row, reason in found.refused}
+        for key, outcome in {**found.outcomes, **refused}.items():
+            if key in self._expected:
+                self._expected[key] = outcome
 
     def _batches(
         self, rows: Sequence[dict[str, Any]]

@@ -39,6 +39,7 @@ from honewheel.settings import Upstream
 from honewheel.wheel import Wheel
 
 PATHS: Mapping[Kind, str] = {"chat": "/chat/completions", "text": "/completions"}
+_BROKEN = "upstream_unreachable"
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _DONE = b"data: [DONE]\n\n"
 
@@ -149,6 +150,7 @@ class Gateway:
         upstream = models[model].upstream
         if upstream.url and not at:
             return Target(model=model, task=task, upstream=upstream, version=None)
+        champion = self._serving.champion(model)
         if at:
             store, config = self._wheel.store, self._wheel.config
             try:
@@ -156,7 +158,7 @@ class Gateway:
             except NotFound as error:
                 raise Refused(404, str(error), "model_not_found") from error
         else:
-            version = self._serving.champion(model)
+            version = champion
         return Target(model=model, task=task, upstream=None, version=version)
 
     def _task(self, model: str, named: str | None, metadata: Any) -> str | None:
@@ -244,20 +246,24 @@ class Gateway:
 
         async def chunks() -> AsyncIterator[bytes]:
             said: list[str] = []
+            whole = False
             try:
                 async for line in response.aiter_lines():
                     if not line.startswith("data:"):
                         continue
                     text = line.removeprefix("data:").strip()
                     if text == "[DONE]":
+                        whole = True
                         break
                     data = _object(text.encode(), upstream)
                     said.append(chat.said(job.kind, data))
                     yield answers.sse(data | {"id": job.answer.id, "model": job.name})
+                if not whole:  # half an answer is none: nothing could be said of it
+                    raise Refused(502, f"The upstream {upstream.url} broke off.", _BROKEN)
                 yield await self._end(job, "".join(said))
             except httpx.HTTPError as error:  # the status is sent: only the stream can tell
                 told = f"The upstream {upstream.url} broke off: {error or type(error).__name__}."
-                yield answers.sse(answers.error_body(told, "upstream_unreachable"))
+                yield answers.sse(answers.error_body(told, _BROKEN))
             except Refused as error:
                 yield answers.sse(answers.error_body(str(error), error.kind))
             finally:
