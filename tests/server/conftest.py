@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,16 +89,22 @@ class Live:
         return Live(self.port, self.wheel, self.app, text)
 
 
+def until(holds: Callable[[], Any]) -> None:
+    """Wait until something holds, a minute at most."""
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
 @contextmanager
 def running(wheel: Any) -> Iterator[Live]:
     """The wheel served on a free port until the block ends."""
     found, app = server(wheel, port=0)
-    sock = found.config.bind_socket()
+    sock = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=found.run, args=([sock],))
     thread.start()
-    deadline = time.monotonic() + 60
-    while not found.started and thread.is_alive() and time.monotonic() < deadline:
-        time.sleep(0.005)
+    until(lambda: found.started or not thread.is_alive())
     try:
         yield Live(sock.getsockname()[1], wheel, app)
     finally:

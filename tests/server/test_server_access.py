@@ -19,7 +19,7 @@ from honewheel.server import keys
 from honewheel.server.access import Access, Caller
 from honewheel.server.answers import Refused
 from honewheel.server.app import App
-from server.conftest import ROW, Live, running
+from server.conftest import ROW, Live, running, until
 
 assert memo_family
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "PROPFIND")
@@ -72,9 +72,7 @@ def test_a_running_server_learns_of_keys_by_itself(live: Live) -> None:
     assert live.get("/v1/status").status == 200
     found, _ = keys.new("late", "admin", rate=None, now=live.wheel.clock())
     live.wheel.store.keys.create(found)
-    while live.get("/v1/status").status == 200:
-        pass
-    assert live.get("/v1/status").status == 401
+    until(lambda: live.get("/v1/status").status == 401)
 
 
 def test_keys_are_hashed_at_rest_and_shown_once(folder: Any, capsys: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import wheels
 from honewheel.errors import StoreBusy, StoreFull
-from server.conftest import ROW, Live, running
+from server.conftest import ROW, Live, running, until
 
 
 def rows(found: Any) -> list[tuple[str, str]]:
@@ -165,8 +165,7 @@ def test_requests_that_arrive_together_share_commits(live: Live) -> None:
     assert entered.wait(60)
     for thread in threads[1:]:
         thread.start()
-    while live.app.writer.waiting < 12:
-        pass
+    until(lambda: live.app.writer.waiting == 12)
     assert found == []  # nobody is answered before the commit
     hold.set()
     for thread in threads:
@@ -188,8 +187,7 @@ def test_when_too_many_rows_wait_the_next_are_turned_away(folder: Any) -> None:
         wheel.store.arrivals.append = slow
         thread = threading.Thread(target=live.post, args=("/v1/feedback", [ROW] * 5))
         thread.start()
-        while live.app.writer.waiting < 5:
-            pass
+        until(lambda: live.app.writer.waiting == 5)
         found = live.post("/v1/feedback", ROW)
         assert found.status == 429
         assert int(found.headers["retry-after"]) >= 1
@@ -235,8 +233,7 @@ def test_what_one_request_brings_does_not_fail_its_neighbours(live: Live) -> Non
     assert entered.wait(60)
     for thread in threads[1:]:
         thread.start()
-    while live.app.writer.waiting < 4:
-        pass
+    until(lambda: live.app.writer.waiting == 4)
     hold.set()
     for thread in threads:
         thread.join()

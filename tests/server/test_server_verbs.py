@@ -12,7 +12,7 @@ import pytest
 import honewheel as hw
 import wheels
 from honewheel.errors import InputError, NotFound
-from server.conftest import ROW, Live, running
+from server.conftest import ROW, Live, running, until
 
 
 def taught(live: Live, count: int = 60, shuffled: bool = False, seed: int = 0) -> hw.Client:
@@ -54,8 +54,8 @@ def test_good_feedback_is_promoted_poisoned_is_refused_and_there_is_a_way_back(
         assert rows[1]["gain"] > 0
         with openai.OpenAI(base_url=f"{live.url}/v1", api_key="none") as sdk:
             asked: Any = {"model": "erd", "messages": [{"role": "user", "content": "string a"}]}
-            while sdk.chat.completions.create(**asked).model != "artifacts@1":
-                pass  # the gateway learns of it within a second
+            # the gateway learns of it within a second
+            until(lambda: sdk.chat.completions.create(**asked).model == "artifacts@1")
 
         taught(live, shuffled=True, seed=7)
         refused = client.wait(client.cycle("artifacts"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -88,19 +89,23 @@ def serve(
 
 
 async def _serve(found: Server, listening: Callable[[str], Any]) -> None:
-    config = found.config
+    with _bound(found.config.host, found.config.port) as sock:
+        name, port = sock.getsockname()[:2]
+        serving = asyncio.create_task(found.serve(sockets=[sock]))
+        while not found.started and not serving.done():
+            await asyncio.sleep(0.01)
+        if found.started:
+            gc.freeze()  # what is loaded by now stays: collections need not walk it each time
+            listening(f"http://{f'[{name}]' if ':' in name else name}:{port}")
+        await serving
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        sock = config.bind_socket()
-    except SystemExit as error:  # uvicorn's way of saying that the address is taken
+        return socket.create_server((host, port), family=family, backlog=2_048)
+    except OSError as error:
         raise ConfigError(
-            f"{config.host}:{config.port} cannot be listened on: it is taken, or not this "
-            "machine's. Choose another with --port or --host."
+            f"{host}:{port} cannot be listened on: {error.strerror}. Choose another address with "
+            "--port or --host."
         ) from error
-    name, port = sock.getsockname()[:2]
-    serving = asyncio.create_task(found.serve(sockets=[sock]))
-    while not found.started and not serving.done():
-        await asyncio.sleep(0.01)
-    if found.started:
-        gc.freeze()  # what is loaded by now stays: collections need not walk it each time
-        listening(f"http://{f'[{name}]' if ':' in name else name}:{port}")
-    await serving
