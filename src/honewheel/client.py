@@ -183,10 +183,10 @@ class Client:
 
     def _tell(self, found: _Drained) -> None:
         """Let the calls that wait for one of these rows know what became of it."""
-        refused = {_key(row): reason for row, reason in found.refused}
-        for key, outcome in {**found.outcomes, **refused}.items():
-            if key in self._expected:
-                self._expected[key] = outcome
+        told: dict[str, Sent | str] = {**found.outcomes}
+        told |= {_key(row): reason for row, reason in found.refused}
+        for key in told.keys() & self._expected.keys():
+            self._expected[key] = told[key]
 
     def _batches(
         self, rows: Sequence[dict[str, Any]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -86,7 +86,9 @@ def create(
 @keys.command("list")
 def list_(context: typer.Context, as_json: show.Json = False) -> None:
     """List the keys; what they are is not kept."""
-    found = [_public(as_dict(key)) for key in wheel(context).store.keys.list()]
+    found: list[dict[str, Any]] = [
+        _public(as_dict(key)) for key in wheel(context).store.keys.list()
+    ]
     if as_json:
         show.out(found)
         return
@@ -153,14 +155,11 @@ def audit(
     )
 
 
-def _public(key: dict[str, object]) -> dict[str, object]:
+def _public(key: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in key.items() if name != "hash"}
 
 
-def _told(project: object, action: str, detail: dict[str, str]) -> None:
-    from honewheel.wheel import Wheel
-
-    assert isinstance(project, Wheel)
+def _told(project: Any, action: str, detail: dict[str, str]) -> None:
     deed = Deed(
         at=project.clock(), actor=f"cli:{_me()}", action=action, outcome="done", detail=detail
     )

@@ -39,7 +39,9 @@ class Door:
         read_seconds: float,
     ) -> None:
         self._inner = inner
-        self._table = {(one.method, one.path): one for one in endpoints}
+        self._table: dict[tuple[str, str], Endpoint] = {
+            (one.method, one.path): one for one in endpoints
+        }
         self._patterns = [(one.pattern, one) for one in endpoints if "{" in one.path]
         self._access = access
         self._rows = rows

@@ -27,10 +27,10 @@ def among(connection: Connection, start: str, column: str, values: Sequence[str]
     """Rows of `start` ("SELECT ... FROM ...") whose `column` is one of `values`."""
     if not values:
         return ()
+    given: str | list[str] = list(values)
+    where = "= ANY(?)"
     if connection.dialect.name == "sqlite":
-        where, given = "IN (SELECT value FROM json_each(?))", json.dumps(values)
-    else:
-        where, given = "= ANY(?)", list(values)
+        where, given = "IN (SELECT value FROM json_each(?))", json.dumps(given)
     return run(connection, f"{start} WHERE {column} {where}", given).all()
 
 
