@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from honewheel import plugins
 
 TOML = """\
 [project]
@@ -39,6 +45,24 @@ ATTRIBUTES = (
     "name email phone status price title weight colour city country code notes amount rate "
     "score height width brand model serial"
 ).split()
+
+
+@contextmanager
+def memo_installed() -> Iterator[None]:
+    """The memo family as an installed plug-in, here and in the training child."""
+    plugin = str(Path(__file__).parent / "plugin")
+    before = os.environ.get("PYTHONPATH")
+    sys.path.insert(0, plugin)
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [plugin, before]))
+    plugins._load.cache_clear()
+    try:
+        yield
+    finally:
+        sys.path.remove(plugin)
+        os.environ.pop("PYTHONPATH")
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
+        plugins._load.cache_clear()
 
 
 def project(folder: Path, url: str = "sqlite:///.honewheel/store.db", curate: str = "") -> Path:

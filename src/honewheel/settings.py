@@ -83,6 +83,18 @@ class Upstream(_Section):
         return self
 
 
+class Watch(_Section):
+    """How a promoted version is watched in live traffic, and when it is taken back."""
+
+    mode: Literal["off", "shadow", "canary"] = "off"
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    alpha: Annotated[float, Field(gt=0, le=0.1)] = 0.01
+    margin: Annotated[float, Field(gt=0, le=50)] = 10.0
+    min_outcomes: Annotated[int, Field(ge=1)] = 50
+    after_outcomes: Annotated[int, Field(ge=0)] = 1000
+    cooldown_hours: Annotated[float, Field(ge=0)] = 24.0
+
+
 class Model(_Section):
     family: str = "causal-lm"
     base: str = "honewheel/tiny"
@@ -91,6 +103,7 @@ class Model(_Section):
     gate: ModelGate = ModelGate()
     trigger: Trigger = Trigger()
     upstream: Upstream = Upstream()
+    watch: Watch = Watch()
 
 
 class Events(_Section):
@@ -165,6 +178,14 @@ class Server(_Section):
     loaded: Annotated[int, Field(ge=1)] = 2
 
 
+class Worker(_Section):
+    """`honewheel worker`: how often it looks, and how long a silent worker keeps its job."""
+
+    poll_seconds: Annotated[float, Field(gt=0)] = 30.0
+    lease_seconds: Annotated[float, Field(ge=1)] = 60.0
+    attempts: Annotated[int, Field(ge=1)] = 5
+
+
 class Settings(_Section):
     """Every setting of a project, resolved and checked."""
 
@@ -176,3 +197,4 @@ class Settings(_Section):
     evaluate: Evaluate = Evaluate()
     store: Store = Store()
     server: Server = Server()
+    worker: Worker = Worker()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import openai
@@ -11,7 +12,7 @@ import pytest
 import wheels
 from honewheel.errors import StoreError
 from honewheel.server.gateway import _until
-from server.conftest import Live, running
+from server.conftest import Live, running, until
 from server.upstreams import Upstream, upstream
 
 ASKED = [
@@ -111,10 +112,10 @@ def test_models_tasks_and_versions_are_listed(live: Live) -> None:
 
 
 def test_what_cannot_be_done_is_refused_and_never_ignored(live: Live) -> None:
-    ask = sdk(live).chat.completions.create
+    create = sdk(live).chat.completions.create
     for model in ("gpt-5", "artifacts@9", "artifacts@x", "artifact", "@0"):
         with pytest.raises(openai.NotFoundError):
-            ask(model=model, messages=ASKED)  # type: ignore[arg-type]
+            create(model=model, messages=ASKED)  # type: ignore[arg-type]
     refused: list[dict[str, Any]] = [
         {"n": 2},
         {"top_p": 0.5},
@@ -128,7 +129,7 @@ def test_what_cannot_be_done_is_refused_and_never_ignored(live: Live) -> None:
     ]
     for more in refused:
         with pytest.raises(openai.BadRequestError):
-            ask(**({"model": "erd", "messages": ASKED} | more))
+            create(**({"model": "erd", "messages": ASKED} | more))
     with pytest.raises(openai.InternalServerError, match="makes no embeddings") as error:
         sdk(live).embeddings.create(model="erd", input="a")
     assert error.value.status_code == 501
@@ -225,8 +226,8 @@ def test_the_key_of_an_upstream_comes_from_the_environment(
 
 
 def test_when_the_store_is_down_the_gateway_answers_and_says_so(live: Live) -> None:
-    ask = sdk(live).chat.completions
-    ask.create(model="erd", messages=ASKED)  # type: ignore[arg-type]
+    completions = sdk(live).chat.completions
+    completions.create(model="erd", messages=ASKED)  # type: ignore[arg-type]
     seen = live.wheel.store.log.last_seq()
 
     def down(*_: Any) -> Any:
@@ -234,8 +235,12 @@ def test_when_the_store_is_down_the_gateway_answers_and_says_so(live: Live) -> N
 
     live.wheel.store.arrivals.append = down
     live.wheel.store.versions.alias = down
-    live.app.serving._champions["artifacts"] = (-1e9, live.app.serving._champions["artifacts"][1])
-    answer = ask.with_raw_response.create(model="erd", messages=ASKED)  # type: ignore[arg-type]
+    known = live.app.serving._routes["artifacts"]
+    live.app.serving._routes["artifacts"] = replace(known, read_at=-1e9)
+    answer = completions.with_raw_response.create(
+        model="erd",
+        messages=ASKED,  # type: ignore[arg-type]
+    )
     assert answer.parse().choices[0].message.content
     assert answer.headers["x-honewheel-recorded"] == "false"
     assert "disk is gone" in answer.headers["x-honewheel-reason"]
@@ -254,6 +259,56 @@ def test_a_few_versions_stay_loaded_and_the_oldest_goes(folder: Any) -> None:
         for name in ("artifacts@0", "artifacts@1", "artifacts@0"):
             sdk(live).chat.completions.create(model=name, messages=ASKED)  # type: ignore[arg-type]
             assert list(live.app.serving._loaded) == [name]
+
+
+def promoted(wheel: Any, folder: Any) -> None:
+    """artifacts@1 has learnt the house types, and is on trial beside the bare base."""
+    wheels.fill(wheel, folder)
+    assert wheel.cycle("artifacts").verdict == "promote"
+
+
+def ask(live: Live, **more: Any) -> Any:
+    messages: Any = [{"role": "user", "content": ASKED[1]["content"]}]
+    return sdk(live).chat.completions.create(model="erd", messages=messages, **more)
+
+
+def test_a_version_on_trial_answers_its_share_and_a_bad_one_is_taken_back(folder: Any) -> None:
+    flags = ["models.artifacts.watch.mode=canary", "models.artifacts.watch.share=0.5"]
+    flags += ["models.artifacts.watch.min_outcomes=20"]
+    with wheels.open_wheel(folder, *flags) as wheel, running(wheel) as live:
+        promoted(wheel, folder)
+        by_user = {f"u{n}": ask(live, user=f"u{n}").model for n in range(40)}
+        assert 8 <= list(by_user.values()).count("artifacts@1") <= 32
+        assert all(ask(live, user=user).model == by_user[user] for user in list(by_user)[:10])
+        requests = 0
+        while wheel.store.deployments.current("artifacts") is not None:
+            requests += 1
+            assert requests < 1_000
+            answer = ask(live)
+            bad = answer.model == "artifacts@1"
+            live.post("/v1/feedback", {"response_id": answer.id, "thumb": 0 if bad else 1})
+        move = wheel.store.versions.history("artifacts", "canary")[-1]
+        assert (move.version, move.reason[:13]) == (0, "rolled back: ")
+        until(lambda: {ask(live).model for _ in range(8)} == {"artifacts@0"})
+
+
+def test_a_version_in_the_shadow_answers_too_and_nobody_is_shown_it(folder: Any) -> None:
+    flags = ["models.artifacts.watch.mode=shadow", "models.artifacts.watch.share=0.99"]
+    with wheels.open_wheel(folder, *flags) as wheel, running(wheel) as live:
+        promoted(wheel, folder)
+        answers = [ask(live) for _ in range(5)]
+        assert {one.model for one in answers} == {"artifacts@0"}
+        seq = wheel.store.log.last_seq
+
+        def shadows() -> list[Any]:
+            found = [event.response for event in wheel.store.log.events(["erd"], seq())]
+            return [one for one in found if "shadow_of" in one.decoding]
+
+        until(shadows)
+        shadow = shadows()[0]
+        assert shadow.version == "artifacts@1"
+        assert shadow.decoding["shadow_of"] in {one.id for one in answers}
+        assert "vktext" in shadow.output
 
 
 def test_figures_tell_of_answers_and_commits(live: Live) -> None:

@@ -26,12 +26,11 @@ from honewheel.errors import (
     TrainingStopped,
 )
 from honewheel.evaluate.measure import measure
-from honewheel.loop import material, proof
+from honewheel.loop import material, promotion, proof
 from honewheel.loop.journal import Journal
 from honewheel.loop.registry import CHAMPION, ensure_champion
 from honewheel.loop.turn import Listener, Turn
 from honewheel.records import (
-    AliasMove,
     Cycle,
     Dataset,
     Decision,
@@ -52,6 +51,7 @@ from honewheel.train import run as train
 _NOT_KEPT: Any = {
     "store": True,
     "server": True,
+    "worker": True,
     "events": True,
     "models": {"__all__": {"upstream"}},
 }
@@ -139,7 +139,9 @@ def _still_stands(store: Store, cycle: Cycle) -> bool:
     if decision is None or move is None:
         return False
     left = decision.challenger if decision.verdict == "promote" else decision.champion
-    return left == f"{cycle.model}@{move.version}"
+    trial = store.deployments.current(cycle.model)
+    standing = {move.version} if trial is None else {move.version, trial.version}
+    return left in {f"{cycle.model}@{number}" for number in standing}
 
 
 def _measured(store: Store, cycle: Cycle) -> list[str]:
@@ -156,7 +158,7 @@ def _turn(turn: Turn) -> Decision:
     names = [name for name, _ in built["suites"]]
     suites = _evaluate(turn, champion, challenger, names)
     decision = _gate(turn, dataset, champion, challenger, suites)
-    _promote(turn, decision, champion, challenger)
+    promotion.promote(turn, decision, champion, challenger)
     return decision
 
 
@@ -357,41 +359,3 @@ def _policy(config: Config, model: str) -> gate.Policy:
         max_latency_ratio=settings.gate.max_latency_ratio,
         floors=floors,
     )
-
-
-# --- 5. promote ---------------------------------------------------------------------------------
-
-
-def _promote(turn: Turn, decision: Decision, champion: Version, challenger: Version) -> None:
-    """Move the champion alias by compare-and-swap, with the decision as its evidence."""
-    if decision.verdict != "promote":
-        return
-    expected = int(turn.journal.step("champion", [turn.cycle.id], dict)["revision"])
-
-    def work() -> Json:
-        moved = [
-            move
-            for move in turn.store.versions.history(turn.model, CHAMPION)
-            if move.cycle == turn.cycle.id
-        ]
-        if not moved:
-            move = AliasMove(
-                model=turn.model,
-                alias=CHAMPION,
-                revision=expected + 1,
-                version=challenger.number,
-                previous=champion.number,
-                reason=decision.reasons[0],
-                at=turn.clock(),
-                cycle=turn.cycle.id,
-            )
-            turn.store.versions.move_alias(move, expected_revision=expected, decision=decision)
-        return {
-            "alias": CHAMPION,
-            "version": challenger.number,
-            "previous": champion.number,
-            "revision": expected + 1,
-        }
-
-    turn.journal.step("promote", [challenger.name, expected], work)
-    turn.say("promote", f"{challenger.name} is champion", done=True)

@@ -39,7 +39,7 @@ class Material:
     champion: str | None  # version whose failures tell what is hard
     learnt: frozenset[str]  # events it was trained on
     released: frozenset[str]  # events that the scans must not hold, by a person's word
-    rejected: frozenset[str]  # events that must not train, by a person's word
+    rejected: frozenset[str]  # events that must not train: dropped by a person, held by the watch
 
 
 def gather(
@@ -66,7 +66,7 @@ def gather(
         champion=champion.name if champion else None,
         learnt=frozenset(learnt),
         released=frozenset(name for name, one in rulings.items() if one.verdict == "release"),
-        rejected=frozenset(name for name, one in rulings.items() if one.verdict == "drop"),
+        rejected=frozenset(name for name, one in rulings.items() if one.verdict != "release"),
     )
 
 

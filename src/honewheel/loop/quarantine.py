@@ -23,6 +23,7 @@ from honewheel.store import Store
 from honewheel.store.held import Ruling, RulingVerdict
 
 State: TypeAlias = Literal["held", "flagged", "bridging", "refused", "released", "dropped"]
+_STATES: dict[RulingVerdict, State] = {"release": "released", "drop": "dropped", "hold": "held"}
 LIMIT = 1_000  # bridging events and refused rows listed
 
 
@@ -136,7 +137,7 @@ def _scanned(store: Store, config: Config, rulings: Mapping[str, Ruling]) -> lis
         poison_mode=settings.poison,
         generic_mode=settings.generic,
         released={name for name, one in rulings.items() if one.verdict == "release"},
-        rejected={name for name, one in rulings.items() if one.verdict == "drop"},
+        rejected={name for name, one in rulings.items() if one.verdict != "release"},
     )
     sources = {row.event: row.source for row in distinct}
     stopped = {item.event for item in screened.dropped}
@@ -160,7 +161,7 @@ def _ruled(rulings: Mapping[str, Ruling]) -> list[Waiting]:
     return [
         Waiting(
             name=one.event,
-            state="released" if one.verdict == "release" else "dropped",
+            state=_STATES[one.verdict],
             reason=one.reason,
             who=one.who,
             at=one.at,

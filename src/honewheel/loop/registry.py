@@ -10,10 +10,11 @@ from typing import Any
 from honewheel import plugins
 from honewheel.config import Config
 from honewheel.errors import ConfigError, InputError, NotFound
+from honewheel.loop import watch
 from honewheel.records import AliasMove, Version, as_dict
 from honewheel.store import Store
 
-CHAMPION = "champion"
+CHAMPION = watch.CHAMPION
 _VERSION = re.compile(r"(?P<model>[a-z][a-z0-9_-]*)?@?(?P<number>\d+)?")
 
 
@@ -144,7 +145,7 @@ def promote(
         cycle=version.cycle,
         forced=force is not None,
     )
-    store.versions.move_alias(move, expected_revision=current.revision, decision=decision)
+    watch.follow(store, config, move, decision, now)
     return move
 
 
@@ -167,9 +168,12 @@ def _refuse_unproven(store: Store, version: Version, current: AliasMove) -> None
 def rollback(store: Store, model: str, *, reason: str, now: datetime) -> AliasMove:
     """Make the champion before the current one champion again; both stay in the history.
 
-    Going back twice goes back two promotions, it does not swap the last two. Raises InputError
-    when the champion is the first one.
+    Going back twice goes back two promotions, it does not swap the last two. A version that is
+    only on trial is taken back instead, and the champion stays. Raises InputError when the
+    champion is the first one.
     """
+    if (taken := watch.take_back(store, model, reason, now)) is not None:
+        return taken
     history = store.versions.history(model, CHAMPION)
     if not history:
         raise NotFound(f"{model} has no champion yet. Run: honewheel cycle {model}")
@@ -186,12 +190,13 @@ def rollback(store: Store, model: str, *, reason: str, now: datetime) -> AliasMo
         revision=current.revision + 1,
         version=target,
         previous=current.version,
-        reason=f"rolled back: {reason}",
+        reason=watch.ROLLED_BACK + reason,
         at=now,
         cycle=None,
         forced=True,
     )
     store.versions.move_alias(move, expected_revision=current.revision, decision=None)
+    store.deployments.close(model, "rolled back", reason, now)
     return move
 
 
@@ -199,7 +204,7 @@ def _before(history: Sequence[AliasMove]) -> int | None:
     """The version below the current one on the stack of promotions (rollbacks pop it)."""
     stack: list[int] = []
     for move in sorted(history, key=lambda item: item.revision):
-        if move.reason.startswith("rolled back: ") and move.version in stack:
+        if move.reason.startswith(watch.ROLLED_BACK) and move.version in stack:
             while stack[-1] != move.version:
                 stack.pop()
         else:

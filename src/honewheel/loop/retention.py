@@ -53,7 +53,9 @@ def _needed(store: Store, config: Config, model: str) -> set[str]:
         if move.version not in promoted:
             promoted.append(move.version)
     versions = {version.number: version for version in store.versions.list(model)}
-    live = set(promoted[: config.settings.store.keep_promoted])
+    trial = store.deployments.current(model)
+    live = {trial.version, trial.baseline} if trial else set()
+    live |= set(promoted[: config.settings.store.keep_promoted])
     live |= {parent for number in live if (parent := _parent(versions, number)) is not None}
     others = [number for number in sorted(versions, reverse=True) if number not in promoted]
     live |= set(others[: config.settings.store.keep_refused])

@@ -19,6 +19,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from honewheel.errors import HonewheelError, StoreError
+from honewheel.loop import watch
 from honewheel.records import Deed
 from honewheel.server import access, answers, feedback, openapi
 from honewheel.server.access import Access, Caller
@@ -40,6 +41,7 @@ from honewheel.server.verbs import Verbs
 from honewheel.server.writer import Writer
 from honewheel.wheel import Wheel
 
+OUTCOMES_SECONDS = 1.0  # between looks at what was said of a version on trial
 KEYS_SECONDS = 1.0  # after which a new or revoked key is known
 
 _log = logging.getLogger(__name__)
@@ -90,15 +92,17 @@ class App:
     @asynccontextmanager
     async def _life(self, _: Starlette) -> AsyncIterator[None]:
         self.writer.start()
-        watch = asyncio.create_task(self._watch_keys())
+        tasks = [asyncio.create_task(work()) for work in (self._watch_keys, self._watch_outcomes)]
         try:
             yield
         finally:
-            watch.cancel()
-            with suppress(asyncio.CancelledError):
-                await watch
+            for task in tasks:
+                task.cancel()
+            for task in tasks:
+                with suppress(asyncio.CancelledError):
+                    await task
+            await self.gateway.close()
             await self.writer.stop()
-            await self.gateway.upstreams.close()
             self.serving.close()
 
     async def _watch_keys(self) -> None:
@@ -109,6 +113,24 @@ class App:
                 self.access.learn(await asyncio.to_thread(self._wheel.store.keys.list))
             except StoreError as error:
                 _log.warning("keys were not read again: %s", error)
+
+    async def _watch_outcomes(self) -> None:
+        """Take in what was said of versions on trial, and take a worse one back."""
+        seen = -1
+        while True:
+            await asyncio.sleep(OUTCOMES_SECONDS)
+            rows = self.metrics.written
+            if rows == seen:
+                continue
+            seen = rows
+            for model in self._wheel.config.settings.models:
+                try:
+                    await asyncio.to_thread(self._observe, model)
+                except HonewheelError as error:
+                    _log.warning("outcomes of %s were not taken in: %s", model, error)
+
+    def _observe(self, model: str) -> None:
+        watch.observe(self._wheel.store, self._wheel.config, model, self._wheel.clock())
 
     async def _record(
         self, caller: Caller, action: str, outcome: str, detail: Mapping[str, Any]

@@ -9,11 +9,12 @@ else the model's only one; an answer without a task is given but not recorded. H
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import threading
 import time
 from collections.abc import AsyncIterator, Generator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx2 as httpx
@@ -24,7 +25,6 @@ from ulid import ULID
 
 from honewheel import plugins
 from honewheel.errors import HonewheelError, InputError, NotFound
-from honewheel.loop import registry
 from honewheel.records import Item, Version
 from honewheel.server import answers, chat
 from honewheel.server.access import Caller
@@ -38,6 +38,7 @@ from honewheel.server.upstream import Upstreams
 from honewheel.settings import Upstream
 from honewheel.wheel import Wheel
 
+_log = logging.getLogger(__name__)
 PATHS: Mapping[Kind, str] = {"chat": "/chat/completions", "text": "/completions"}
 _BROKEN = "upstream_unreachable"
 _NUMBER = re.compile(r"[0-9]{1,9}")
@@ -52,6 +53,7 @@ class Target:
     task: str | None
     upstream: Upstream | None
     version: Version | None
+    shadow: Version | None = None  # answers too, unseen, to be compared
 
     @property
     def why(self) -> str:
@@ -89,6 +91,7 @@ class Gateway:
         self._recorder = recorder
         self._metrics = metrics
         self.upstreams = Upstreams()
+        self._shadows: set[asyncio.Task[None]] = set()
 
     async def chat(self, request: Request) -> Response:
         return await self._complete("chat", request)
@@ -99,7 +102,7 @@ class Gateway:
     async def embeddings(self, request: Request) -> Response:
         """Passed on to an upstream, as it is."""
         body = await _json(request)
-        target = await asyncio.to_thread(self._target, body)
+        target = await asyncio.to_thread(self._target, body, _key(body, ""))
         if target.upstream is None:
             raise Refused(
                 501,
@@ -132,7 +135,8 @@ class Gateway:
 
     # --- who answers ----------------------------------------------------------------------------
 
-    def _target(self, body: Mapping[str, Any]) -> Target:
+    def _target(self, body: Mapping[str, Any], key: str) -> Target:
+        """Who is to answer. Raises Refused 400, 404; StoreError."""
         name = body.get("model")
         if not isinstance(name, str) or not name:
             raise Refused(400, "model is missing", "invalid_request_error")
@@ -150,16 +154,25 @@ class Gateway:
         upstream = models[model].upstream
         if upstream.url and not at:
             return Target(model=model, task=task, upstream=upstream, version=None)
-        champion = self._serving.champion(model)
-        if at:
-            store, config = self._wheel.store, self._wheel.config
-            try:
-                version = registry.find(store, config, f"{model}@{int(number)}")
-            except NotFound as error:
-                raise Refused(404, str(error), "model_not_found") from error
-        else:
-            version = champion
-        return Target(model=model, task=task, upstream=None, version=version)
+        version, shadow = self._versions(model, number, key)
+        return Target(model=model, task=task, upstream=None, version=version, shadow=shadow)
+
+    def _versions(self, model: str, number: str, key: str) -> tuple[Version, Version | None]:
+        """The version that answers, and the one in its shadow; `number` "" leaves it to the watch.
+
+        The same key is answered by the same version while a trial is open.
+        """
+        routing = self._serving.route(model, key)
+        if not number:
+            shadow = routing.shadow
+            return (
+                self._serving.version(model, routing.version),
+                None if shadow is None else self._serving.version(model, shadow),
+            )
+        try:
+            return self._serving.version(model, int(number)), None
+        except NotFound as error:
+            raise Refused(404, str(error), "model_not_found") from error
 
     def _task(self, model: str, named: str | None, metadata: Any) -> str | None:
         tasks = self._wheel.config.settings.models[model].tasks
@@ -177,11 +190,9 @@ class Gateway:
 
     async def _complete(self, kind: Kind, request: Request) -> Response:
         body = await _json(request)
-        try:
-            target = await asyncio.to_thread(self._target, body)
-        except HonewheelError as error:
-            raise answers.translated(error) from error
-        job = self._job(kind, body, target, request.scope[CALLER])
+        name = f"{chat.PREFIX[kind]}{ULID()}"
+        target = await asyncio.to_thread(self._target, body, _key(body, name))
+        job = self._job(kind, name, body, target, request.scope[CALLER])
         if target.upstream is not None:
             if body.get("stream"):
                 return await self._relay(job, target.upstream)
@@ -192,7 +203,9 @@ class Gateway:
             return self._streamed(job)
         return await self._answered(job)
 
-    def _job(self, kind: Kind, body: dict[str, Any], target: Target, caller: Caller) -> _Job:
+    def _job(
+        self, kind: Kind, name: str, body: dict[str, Any], target: Target, caller: Caller
+    ) -> _Job:
         why, asked = target.why, None
         try:
             asked = chat.read(kind, body)
@@ -202,7 +215,7 @@ class Gateway:
         if target.upstream is not None:
             decoding["upstream"] = target.upstream.model
         answer = Answer(
-            id=f"{chat.PREFIX[kind]}{ULID()}",
+            id=name,
             actor=caller.name,
             action=f"POST /v1{PATHS[kind]}",
             task=target.task,
@@ -223,7 +236,35 @@ class Gateway:
     async def _done(self, job: _Job, output: str) -> str:
         """Record a complete answer; why it is not recorded, or ""."""
         self._metrics.answers.labels(job.target.model).observe(time.perf_counter() - job.started)
-        return await self._recorder.record(job.answer, output)
+        why = await self._recorder.record(job.answer, output)
+        if job.target.shadow is not None and not why:
+            task = asyncio.create_task(self._shadowed(job, job.target.shadow))
+            self._shadows.add(task)
+            task.add_done_callback(self._shadows.discard)
+        return why
+
+    async def _shadowed(self, job: _Job, shadow: Version) -> None:
+        """Let the version on trial answer the same, and record what nobody is shown."""
+        _, item, decoding = self._work(job)
+        try:
+            found = await asyncio.to_thread(self._serving.answer, shadow, item, decoding)
+        except HonewheelError as error:
+            _log.warning("%s did not answer in the shadow: %s", shadow.name, error)
+            return
+        text = "".join(_until(iter([found.output]), chat.stops(job.body)))
+        answer = replace(
+            job.answer,
+            id=f"{job.answer.id}.shadow",
+            version=shadow.name,
+            decoding={**job.answer.decoding, "shadow_of": job.answer.id},
+        )
+        if why := await self._recorder.record(answer, text):
+            _log.warning("the shadow's answer to %s is not recorded: %s", job.answer.id, why)
+
+    async def close(self) -> None:
+        """Wait for the shadows' answers, give back the connections."""
+        await asyncio.gather(*self._shadows)
+        await self.upstreams.close()
 
     # --- by an upstream -------------------------------------------------------------------------
 
@@ -276,10 +317,7 @@ class Gateway:
     async def _answered(self, job: _Job) -> Response:
         version, item, decoding = self._work(job)
         stops = chat.stops(job.body)
-        try:
-            found = await asyncio.to_thread(self._serving.answer, version, item, decoding)
-        except HonewheelError as error:
-            raise answers.translated(error) from error
+        found = await asyncio.to_thread(self._serving.answer, version, item, decoding)
         text = "".join(_until(iter([found.output]), stops))
         why = await self._done(job, text)
         stopped = found.stopped or text != found.output
@@ -381,6 +419,16 @@ async def _in_thread(pieces: Generator[str, None, None]) -> AsyncIterator[str]:
         await task
     finally:
         gone.set()
+
+
+def _key(body: Mapping[str, Any], name: str) -> str:
+    """What decides which version of a trial answers: the conversation, the user, or the request."""
+    metadata = body.get("metadata")
+    conversation = metadata.get("conversation") if isinstance(metadata, Mapping) else None
+    for found in (conversation, body.get("user")):
+        if isinstance(found, str) and found:
+            return found
+    return name
 
 
 async def _json(request: Request) -> dict[str, Any]:

@@ -20,6 +20,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.written = 0  # rows so far
         self.requests = Counter(
             "honewheel_http_requests", "Requests", ("route", "status"), registry=self.registry
         )
@@ -56,6 +57,7 @@ class Metrics:
 
     def committed(self, rows: int, seconds: float) -> None:
         """One commit of the writer."""
+        self.written += rows
         self.rows.inc(rows)
         self.commit_rows.observe(rows)
         self.commit_seconds.observe(seconds)

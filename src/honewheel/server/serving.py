@@ -1,6 +1,6 @@
 """Versions served in this process: loaded at first use, kept while they are used.
 
-A model answers one request at a time; the others wait for it. Which version is champion is
+A model answers one request at a time; the others wait for it. Who is champion and who on trial is
 remembered, so that the gateway goes on answering while the store cannot be read.
 """
 
@@ -15,12 +15,23 @@ from dataclasses import dataclass, field
 
 from honewheel import plugins
 from honewheel.errors import StoreError
-from honewheel.loop import registry
+from honewheel.loop import registry, watch
+from honewheel.loop.watch import Routing
 from honewheel.protocols import Model, Streaming
 from honewheel.records import Decoding, Item, Prediction, Version
+from honewheel.store.deployments import Deployment
 from honewheel.wheel import Wheel
 
-CHAMPION_SECONDS = 1.0  # how long the champion is taken for the champion without asking again
+ROUTE_SECONDS = 1.0  # how long it is not asked again who is champion, and who on trial
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """What the store said of a model: its champion, and the deployment that is open."""
+
+    read_at: float
+    champion: int
+    trial: Deployment | None
 
 
 @dataclass(slots=True)
@@ -40,26 +51,38 @@ class Serving:
         self._loaded: OrderedDict[str, _Loaded] = OrderedDict()
         self._guard = threading.Lock()
         self._loading = threading.Lock()
-        self._champions: dict[str, tuple[float, Version]] = {}
+        self._routes: dict[str, _Route] = {}
+        self._versions: dict[tuple[str, int], Version] = {}
 
-    def champion(self, model: str) -> Version:
-        """The champion of a model, at most CHAMPION_SECONDS old unless the store is down.
+    def route(self, model: str, key: str) -> Routing:
+        """Who answers a request with this key: the champion, or a version on trial.
 
-        Raises ConfigError (no such model), StoreError (down, and never asked before).
+        What the store says is at most ROUTE_SECONDS old, unless the store is down: then what it
+        said last still holds. Raises ConfigError (no such model), StoreError (down, and never
+        asked before).
         """
-        known = self._champions.get(model)
-        if known is not None and time.monotonic() - known[0] < CHAMPION_SECONDS:
-            return known[1]
-        try:
-            wheel = self._wheel
-            move = registry.ensure_champion(wheel.store, wheel.config, model, wheel.clock())
-            version = wheel.store.versions.get(model, move.version)
-        except StoreError:
-            if known is None:
-                raise
-            return known[1]
-        self._champions[model] = (time.monotonic(), version)
-        return version
+        known = self._routes.get(model)
+        if known is None or time.monotonic() - known.read_at >= ROUTE_SECONDS:
+            try:
+                known = self._read(model)
+                self._routes[model] = known
+            except StoreError:
+                if known is None:
+                    raise
+        return watch.split(model, known.champion, known.trial, key)
+
+    def version(self, model: str, number: int) -> Version:
+        """A version by its number; one that was asked before is known without the store."""
+        known = self._versions.get((model, number))
+        if known is None:
+            known = self._wheel.store.versions.get(model, number)
+            self._versions[model, number] = known
+        return known
+
+    def _read(self, model: str) -> _Route:
+        wheel, read_at = self._wheel, time.monotonic()
+        move = registry.ensure_champion(wheel.store, wheel.config, model, wheel.clock())
+        return _Route(read_at, move.version, wheel.store.deployments.current(model))
 
     def answer(self, version: Version, item: Item, decoding: Decoding) -> Prediction:
         """One version's answer. Raises NotFound, Damaged, MissingExtra."""

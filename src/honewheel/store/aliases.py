@@ -59,6 +59,14 @@ class Aliases:
                 and the version was never evaluated, or the decision is not to promote it.
             InputError: the move does not follow `expected_revision`.
         """
+        self.require_movable(move, expected_revision, decision)
+        with self._db.write("versions") as connection:
+            place(connection, move, expected_revision, decision)
+
+    def require_movable(
+        self, move: AliasMove, expected_revision: int, decision: Decision | None
+    ) -> None:
+        """Raise what `move_alias` raises of things that no other writer can change meanwhile."""
         if move.revision != expected_revision + 1:
             raise InputError(
                 f"Move {move.revision} of {move.alias!r} cannot follow revision "
@@ -67,23 +75,6 @@ class Aliases:
         self._require_complete(move)
         if decision is not None and not move.forced:
             _require_evidence(move, decision)
-        with self._db.write("versions") as connection:
-            current = _current(connection, move.model, move.alias)
-            if current is not None and _already(current, move):
-                return
-            _require_current(current, move, expected_revision)
-            if move.version != 0 and not move.forced and not has_rows(connection, _name(move)):
-                raise StoreError(
-                    f"{_name(move)} was never evaluated, so {move.alias!r} cannot point to it. "
-                    "Run a cycle, or force the move and say why."
-                )
-            evidence = None if decision is None else as_dict(decision)
-            connection.execute(
-                insert(_move).values(as_dict(move) | {"at": move.at, "evidence": evidence})
-            )
-            if move.cycle is not None and evidence is not None:
-                row = {"cycle": move.cycle, "decision": evidence}
-                upsert(connection, tables.decision, [row], replace=True)
 
     def _require_complete(self, move: AliasMove) -> None:
         with self._db.read() as connection:
@@ -107,6 +98,39 @@ class Aliases:
             ) from error
 
 
+def place(
+    connection: Connection, move: AliasMove, expected_revision: int, decision: Decision | None
+) -> None:
+    """Write a move inside a transaction of the room "versions"; see `Aliases.move_alias`."""
+    current = _current(connection, move.model, move.alias)
+    if current is not None and _already(current, move):
+        return
+    require_revision(connection, move.model, move.alias, expected_revision)
+    _require_follows(current, move)
+    if move.version != 0 and not move.forced and not has_rows(connection, _name(move)):
+        raise StoreError(
+            f"{_name(move)} was never evaluated, so {move.alias!r} cannot point to it. "
+            "Run a cycle, or force the move and say why."
+        )
+    evidence = None if decision is None else as_dict(decision)
+    connection.execute(insert(_move).values(as_dict(move) | {"at": move.at, "evidence": evidence}))
+    if move.cycle is not None and evidence is not None:
+        row = {"cycle": move.cycle, "decision": evidence}
+        upsert(connection, tables.decision, [row], replace=True)
+
+
+def require_revision(connection: Connection, model: str, name: str, expected: int) -> None:
+    """Raise Moved unless the alias is at revision `expected` (0: not set yet)."""
+    current = _current(connection, model, name)
+    revision = 0 if current is None else current.revision
+    if revision != expected:
+        version = None if current is None else current.version
+        raise Moved(
+            f"{name!r} of {model!r} is at revision {revision} (version {version}), not "
+            f"{expected}: somebody moved it meanwhile. Look at it again and decide anew."
+        )
+
+
 def _moves(model: str, name: str) -> Any:
     columns = [column for column in _move.c if column.name != "evidence"]
     return select(*columns).where(_move.c.model == model, _move.c.alias == name)
@@ -123,14 +147,8 @@ def _already(current: AliasMove, move: AliasMove) -> bool:
     return move.cycle is not None and replace(current, at=move.at) == move
 
 
-def _require_current(current: AliasMove | None, move: AliasMove, expected: int) -> None:
-    revision = 0 if current is None else current.revision
+def _require_follows(current: AliasMove | None, move: AliasMove) -> None:
     version = None if current is None else current.version
-    if revision != expected:
-        raise Moved(
-            f"{move.alias!r} of {move.model!r} is at revision {revision} (version {version}), not "
-            f"{expected}: somebody moved it meanwhile. Look at it again and decide anew."
-        )
     if move.previous != version:
         raise InputError(
             f"The move says that {move.alias!r} pointed to version {move.previous}; "

@@ -1,4 +1,4 @@
-"""What people decided on held events, and the responses that intake keeps out for good."""
+"""What was decided on held events, and the responses that intake keeps out for good."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from honewheel.store import tables
 from honewheel.store.db import Database, chunks
 from honewheel.store.events import PLACEMENT, read_placement
 
-RulingVerdict: TypeAlias = Literal["release", "drop"]
+RulingVerdict: TypeAlias = Literal["release", "drop", "hold"]
 
 _ruling, _placed = tables.ruling, tables.placement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ruling:
-    """One decision of a person on one event; of several the newest counts."""
+    """One decision on one event; of several the newest counts.
+
+    A person releases or drops; the watch holds what a version had learnt that it took back.
+    """
 
     event: str
     verdict: RulingVerdict

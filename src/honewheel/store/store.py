@@ -12,6 +12,7 @@ from honewheel.store.arrivals import Arrivals
 from honewheel.store.cycles import Cycles
 from honewheel.store.datasets import Datasets
 from honewheel.store.db import Database
+from honewheel.store.deployments import Deployments
 from honewheel.store.files import Files
 from honewheel.store.held import Held
 from honewheel.store.intake import Intake
@@ -39,6 +40,7 @@ class Store:
         self.held = Held(self._db)
         self.datasets = Datasets(self._db, self.files)
         self.versions = Versions(self._db, self.files)
+        self.deployments = Deployments(self._db, self.versions)
         self.suites = Suites(self._db)
         self.cycles = Cycles(self._db)
         self.trends = Trends(self._db, self.files)

@@ -317,6 +317,76 @@ step = Table(
     Column("at", Moment, nullable=False),
 )
 
+# --- work and watch ---------------------------------------------------------------------------
+
+job = Table(
+    "job",
+    metadata,
+    Column("id", Sequence64, primary_key=True),
+    _text("kind"),
+    _text("model"),
+    Column("asked", JsonText, nullable=False),  # what the kind of job needs to know
+    Column("reason", JsonText, nullable=False),
+    _text("state"),
+    Column("queued_at", Moment, nullable=False),
+    Column("run_after", Moment, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("fence", Integer, nullable=False),
+    Column("worker", JsonText, nullable=False),
+    Column("lease_until", Moment),
+    Column("cancel", JsonText, nullable=False),
+    Column("ended_at", Moment),
+    Column("result", JsonText, nullable=False),
+    Index(None, "state", "run_after"),
+)
+# One job of a kind is open for a model: asking twice is asking once.
+Index(
+    "uq_job_open",
+    job.c.kind,
+    job.c.model,
+    unique=True,
+    sqlite_where=text("state IN ('queued', 'running')"),
+    postgresql_where=text("state IN ('queued', 'running')"),
+)
+
+deployment = Table(
+    "deployment",
+    metadata,
+    Column("id", Sequence64, primary_key=True),
+    _text("model"),
+    Column("version", Integer, nullable=False),
+    Column("baseline", Integer, nullable=False),
+    _text("stage"),
+    Column("policy", JsonText, nullable=False),
+    Column("opened_at", Moment, nullable=False),
+    Column("since_seq", Big, nullable=False),
+    Column("cursor", Big, nullable=False),
+    Column("trial", JsonText, nullable=False),
+    _text("ended", null=True),
+    Column("reason", JsonText, nullable=False),
+    Column("ended_at", Moment),
+    ForeignKeyConstraint(["model", "version"], ["version.model", "version.number"]),
+)
+Index(
+    "uq_deployment_open",
+    deployment.c.model,
+    unique=True,
+    sqlite_where=text("ended IS NULL"),
+    postgresql_where=text("ended IS NULL"),
+)
+
+forgotten = Table(
+    "forgotten",
+    metadata,
+    Column("seq", Sequence64, primary_key=True, autoincrement=False),
+    _text("event"),
+    Column("who", JsonText, nullable=False),
+    Column("reason", JsonText, nullable=False),
+    Column("at", Moment, nullable=False),
+    UniqueConstraint("event"),
+    Index(None, "at"),
+)
+
 # --- access -----------------------------------------------------------------------------------
 
 api_key = Table(
