@@ -54,9 +54,17 @@ MEANINGS: Mapping[str, str] = {
     "models.NAME.trigger.max_cycles_per_week": "most cycles that start in seven days; none: any "
     "number",
     "models.NAME.trigger.hoped_gain": "gain in points that the test set must be able to show",
+    "models.NAME.upstream.url": "OpenAI-compatible endpoint that answers for this model in the "
+    "gateway, with its `/v1`; empty: the champion does, in the server's process",
+    "models.NAME.upstream.model": "what the endpoint calls the model",
+    "models.NAME.upstream.key_env": "environment variable that holds the endpoint's key; empty: "
+    "none is sent",
+    "models.NAME.upstream.timeout_seconds": "longest silence of the endpoint",
     "tasks.NAME.kind": "what an artifact is; see [task kinds](task-kinds.md)",
     "tasks.NAME.gate.floor": "least mean score of a challenger, in points; 0 asks nothing",
     "tasks.NAME.gate.validity_floor": "least share of valid outputs, in points; 0 asks nothing",
+    "events.redact": "take mail addresses, telephone and card numbers, IBANs and keys out of texts "
+    "before they are stored",
     "curate.half_life_days": 'age in days at which an example weighs half; `"auto"` chooses 14, '
     "45, 180 or none by time-forward validation",
     "curate.calibrate": "refit how much each kind of feedback counts, once people have judged 200 "
@@ -100,6 +108,15 @@ MEANINGS: Mapping[str, str] = {
     "store.files": "folder of adapters and sealed datasets",
     "store.keep_promoted": "champions whose files `gc` keeps",
     "store.keep_refused": "other versions whose files `gc` keeps",
+    "server.host": "address to listen on; one beyond this machine needs an API key first",
+    "server.port": "port; 0 takes a free one",
+    "server.hosts": "further names in a Host header that are answered, beside localhost and "
+    "`server.host`",
+    "server.rate": "requests (rows, for feedback) a second of a key without a rate of its own; "
+    "none: any number",
+    "server.read_seconds": "within which the body of a request has arrived",
+    "server.queue": "rows that may wait for a commit; beyond it, 429",
+    "server.loaded": "versions kept in memory by the gateway",
 }
 SIGNS = {"ge": ">= {}", "gt": "> {}", "le": "<= {}", "lt": "< {}", "min_length": "at least {} item"}
 

@@ -14,6 +14,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from honewheel.client import AsyncClient as AsyncClient
+    from honewheel.client import Client as Client
     from honewheel.errors import HonewheelError as HonewheelError
     from honewheel.records import Decision as Decision
     from honewheel.records import Event as Event
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AsyncClient": "client",
+    "Client": "client",
     "Decision": "records",
     "Event": "records",
     "Feedback": "records",

@@ -2,7 +2,8 @@
 
     HonewheelError
     |- InputError            a record, row or file that cannot be accepted
-    |  `- ParseError         an artifact that cannot be read as its kind
+    |  |- ParseError         an artifact that cannot be read as its kind
+    |  `- AlreadyRecorded    an id stands in the log with other content
     |- ConfigError           honewheel.toml, environment or flags do not make sense
     |- MissingExtra          a feature needs a package that is not installed
     |- NotFound              no such event, version, suite, cycle
@@ -16,6 +17,7 @@
     |  `- TrainingStopped    it was killed from outside: run again, it goes on
     |- Stopped               work was asked to stop: run again, it goes on
     |- Cancelled             work was called off for good
+    |- Unreachable           a server did not answer, or asked to come back later
     `- StoreError            the store cannot be used
        |- Fenced             a worker's job was given to another: its writes are refused
        |- StoreBusy          another cycle, or another writer, holds it
@@ -39,6 +41,10 @@ class InputError(HonewheelError):
 
 class ParseError(InputError):
     """An artifact that cannot be read as its kind."""
+
+
+class AlreadyRecorded(InputError):
+    """An id stands in the log with other content, and records never change."""
 
 
 class ConfigError(HonewheelError):
@@ -96,6 +102,10 @@ class Stopped(HonewheelError):
 
 class Cancelled(HonewheelError):
     """Work was called off for good."""
+
+
+class Unreachable(HonewheelError):
+    """A server did not answer, or asked to come back later."""
 
 
 class StoreError(HonewheelError):

@@ -102,6 +102,14 @@ class Model(Protocol):
         """One Prediction per item, in any order, as soon as each is ready."""
 
 
+@runtime_checkable
+class Streaming(Protocol):
+    """What a model may bring beside `Model`: answers in pieces, for the gateway."""
+
+    def stream(self, item: Item, decoding: Decoding) -> Iterator[str]:
+        """The answer to one item as it comes; the pieces together are what `predict` gives."""
+
+
 class ModelFamily(Protocol):
     """One kind of model: how it is checked, trained and opened."""
 

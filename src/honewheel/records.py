@@ -24,6 +24,10 @@ Verdict = Literal["promote", "reject", "undecided"]
 Role = Literal["new", "replay"]
 SuiteRole = Literal["panel", "guard"]
 GuardState = Literal["better", "not worse", "unclear", "worse"]
+KeyRole = Literal["writer", "reviewer", "operator", "admin"]  # each may do what those before it may
+
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -530,3 +534,33 @@ class Cycle:
     finished_at: datetime | None = None
     verdict: Verdict | None = None
     error: str | None = None
+
+
+# --- access -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """Who may call the server, and as what. Of the secret only its sha256 is known.
+
+    `rate` is how many requests (rows, for feedback) a second it may make; None: the server's own.
+    """
+
+    id: str
+    name: str
+    role: KeyRole
+    hash: str
+    created_at: datetime
+    rate: float | None = None
+    revoked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deed:
+    """One line of the audit log: who (the name of a key, "local" or "cli:USER") did what."""
+
+    at: datetime
+    actor: str
+    action: str  # "POST /v1/models/{name}/promote", "keys create"
+    outcome: str  # the status of the answer, or "done"
+    detail: Mapping[str, Json] = field(default_factory=dict)

@@ -68,6 +68,21 @@ class Trigger(_Section):
     hoped_gain: Gain = 10.0
 
 
+class Upstream(_Section):
+    """An OpenAI-compatible endpoint that answers for a model; without a `url` honewheel does."""
+
+    url: Annotated[str, Field(pattern=r"^(https?://[^\s?#]+)?$")] = ""
+    model: str = ""
+    key_env: str = ""
+    timeout_seconds: Annotated[float, Field(gt=0)] = 120.0
+
+    @model_validator(mode="after")
+    def _names_a_model(self) -> Self:
+        if self.url and not self.model:
+            raise ValueError("an upstream with a url also needs the model it is asked for")
+        return self
+
+
 class Watch(_Section):
     """How a promoted version is watched in live traffic, and when it is taken back."""
 
@@ -87,7 +102,14 @@ class Model(_Section):
     train: dict[str, Any] = Field(default_factory=dict)
     gate: ModelGate = ModelGate()
     trigger: Trigger = Trigger()
+    upstream: Upstream = Upstream()
     watch: Watch = Watch()
+
+
+class Events(_Section):
+    """What happens to a row before it is stored."""
+
+    redact: bool = False
 
 
 class Curate(_Section):
@@ -145,6 +167,18 @@ class Store(_Section):
     keep_refused: Annotated[int, Field(ge=0)] = 3
 
 
+class Server(_Section):
+    """How `honewheel serve` listens, and what it takes."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8420
+    hosts: tuple[str, ...] = ()
+    rate: Annotated[float, Field(gt=0)] | None = None
+    read_seconds: Annotated[float, Field(gt=0)] = 30.0
+    queue: Annotated[int, Field(ge=1)] = 10_000
+    loaded: Annotated[int, Field(ge=1)] = 2
+
+
 class Worker(_Section):
     """`honewheel worker`: how often it looks, and how long a silent worker keeps its job."""
 
@@ -159,7 +193,9 @@ class Settings(_Section):
     project: Project = Project()
     models: dict[Name, Model] = Field(default_factory=dict)
     tasks: dict[Name, Task] = Field(default_factory=dict)
+    events: Events = Events()
     curate: Curate = Curate()
     evaluate: Evaluate = Evaluate()
     store: Store = Store()
+    server: Server = Server()
     worker: Worker = Worker()

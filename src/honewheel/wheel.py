@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from honewheel import config as settings_file
 from honewheel.config import Config
 from honewheel.errors import ConfigError, HonewheelError, InputError, NotFound
-from honewheel.events import importers, ingest, suites
+from honewheel.events import importers, suites
+from honewheel.events.accept import accept
 from honewheel.events.importers import Imported, Options, Preview
 from honewheel.loop import lineage, registry, retention, status
 from honewheel.loop.trigger import Due
@@ -140,9 +141,7 @@ class Wheel:
         context, version, source, score, thumb, correction, comment, ... Returns the event id
         after the commit. Raises InputError; nothing is stored then.
         """
-        found = ingest.entry(row, now=self.clock(), fresh_id=True)
-        if found.response:
-            self.config.task(found.response.task)
+        found = accept(self.config, row, self.clock())
         self.store.log.append([found.response] if found.response else [], found.feedback)
         return found.id
 
@@ -164,6 +163,7 @@ class Wheel:
             kinds=self._kinds(),
             now=self.clock(),
             on_progress=on_progress,
+            redacted=self.config.settings.events.redact,
         )
 
     def import_preview(self, path: str | Path, **reading: Any) -> Preview:

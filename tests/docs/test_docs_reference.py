@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from dataclasses import fields
+from unittest.mock import Mock
 
 import pytest
 from docs_pages import DOCS, reference
@@ -116,3 +117,19 @@ def test_every_field_of_a_decision_is_told(record: type[Decision] | type[Compari
     text = page("metrics-and-gate.md").partition("## The decision as data")[2]
     for field in fields(record):
         assert f"`{field.name}`" in text
+
+
+def test_every_route_is_told_with_its_role_and_none_that_is_gone() -> None:
+    from honewheel.server import app
+
+    routes = app.routes(Mock(), Mock(), Mock())
+    told = re.findall(r"^\| `([A-Z]+) ([^`]+)` \| (\w+) \|", page("http.md"), re.M)
+    spelt = {"anyone": "none"}
+    assert told == [(one.method, one.path, spelt.get(one.role, one.role)) for one in routes]
+
+
+def test_every_verb_of_the_client_is_told() -> None:
+    section = page("python.md").partition("## A client of the server")[2].partition("\n## ")[0]
+    for kind in (hw.Client, hw.AsyncClient):
+        for name, _ in inspect.getmembers(kind, inspect.isfunction):
+            assert name.startswith("_") or f"`{name}`" in section

@@ -24,6 +24,7 @@ SECTIONS = {
     "The wheel": "due cycle worker jobs report ablate",
     "Looking": "status versions show trend failures trace explain",
     "Champions": "watch promote rollback",
+    "Service": "serve keys audit",
     "Housekeeping": "gc forget",
 }
 VERBS = " ".join(SECTIONS.values()).split()
@@ -103,6 +104,7 @@ def register() -> None:
         project,
         quarantine,
         queue,
+        serve,
         synthesize,
         trend,
         versions,
@@ -110,7 +112,7 @@ def register() -> None:
         worker,
     )
 
-    verbs = ablate, cycle, dataset, feedback, project, quarantine, queue, synthesize, trend
+    verbs = ablate, cycle, dataset, feedback, project, quarantine, queue, serve, synthesize, trend
     assert all((*verbs, forget, versions, watch, worker))  # importing them is all there is to do
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from honewheel.errors import InputError, NotFound
-from honewheel.events import files, formats, ingest
+from honewheel.events import files, formats, ingest, redact
 from honewheel.events.files import Line, Source
 from honewheel.events.formats import Format, Reading, Row
 from honewheel.events.ingest import Entry
@@ -89,6 +89,7 @@ class _Plan:
     kinds: Mapping[str, str]
     dated: datetime
     now: datetime
+    redacted: bool = False
 
     @property
     def mapping(self) -> str:
@@ -104,6 +105,7 @@ class _Read:
     line: Line
     rows: tuple[Row, ...]
     entries: tuple[Entry, ...]
+    redacted: bool = False
 
 
 _Line: TypeAlias = tuple[Line, _Read | str]  # what a line becomes, or the reason why it is bad
@@ -117,23 +119,29 @@ def import_file(
     kinds: Mapping[str, str],
     now: datetime,
     on_progress: Callable[[Progress], None] | None = None,
+    redacted: bool = False,
 ) -> Imported:
     """Import a file; a row without `created_at` is dated by the file. `kinds` are the tasks'.
+
+    With `redacted`, what `redact` finds is taken out before anything is stored, bad rows included.
 
     Raises InputError when the file cannot be read, its format is not known, or its rows name no
     task and the options neither; nothing is stored then.
     """
-    plan = _plan(path, options, kinds, now)
+    plan = replace(_plan(path, options, kinds, now), redacted=redacted)
     told: list[Quarantined] = []
     rows = stored = 0
     for batch in _batches(_read(plan)):
         good = [found for _, found in batch if isinstance(found, _Read)]
-        bad = [
-            _quarantined(path, line, found, now) for line, found in batch if isinstance(found, str)
-        ]
+        bad: list[Quarantined] = []
 
         def refuse(line: Line, reason: str, into: list[Quarantined] = bad) -> None:
-            into.append(_quarantined(path, line, reason, now))
+            kept = _quarantined(path, line, reason, now)
+            into.append(replace(kept, raw=redact.text(kept.raw)) if redacted else kept)
+
+        for line, found in batch:
+            if isinstance(found, str):
+                refuse(line, found)
 
         rows += len(batch)
         stored += _append(store, good, refuse)
@@ -256,10 +264,15 @@ def _entries(plan: _Plan, line: Line) -> _Read:
     if plan.unread:
         record = {key: value for key, value in record.items() if key not in plan.unread}
     rows = plan.format.rows(record, plan.reading)
-    entries = tuple(ingest.entry(row, now=plan.now, dated=plan.dated) for row in rows)
+    entries = tuple(_entry(row, plan.now, plan.dated, plan.redacted) for row in rows)
     for one in entries:
         _fitting_task(one, plan)
-    return _Read(line, tuple(rows), entries)
+    return _Read(line, tuple(rows), entries, plan.redacted)
+
+
+def _entry(row: Row, now: datetime, dated: datetime, redacted: bool) -> Entry:
+    found = ingest.entry(row, now=now, dated=dated)
+    return redact.entry(found) if redacted else found
 
 
 def _mapped(record: Mapping[str, Any], columns: Mapping[str, str]) -> Row:
@@ -317,7 +330,7 @@ def _as_stored(store: Store, read: _Read) -> _Read | None:
             again.append(found)
             continue
         told = (found.response or found.feedback[0]).created_at
-        entry = ingest.entry(row, now=told, dated=stored.response.created_at)
+        entry = _entry(row, told, stored.response.created_at, read.redacted)
         if entry.response and entry.response != stored.response:
             return None
         dates = {item.id: item.created_at for item in stored.feedback}

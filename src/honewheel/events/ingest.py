@@ -15,7 +15,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, NaiveDatetime, ValidationError
+from pydantic import (
+    AliasChoices,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NaiveDatetime,
+    ValidationError,
+)
 from ulid import ULID
 
 from honewheel.errors import InputError
@@ -54,7 +62,9 @@ class Row(BaseModel):
     context: dict[str, str] = Field(default_factory=dict)
     version: str | None = None
     decoding: dict[str, str | int | float | bool] = Field(default_factory=dict)
-    response: str | None = None
+    response: Annotated[
+        str | None, Field(validation_alias=AliasChoices("response", "response_id"))
+    ] = None
     source: Annotated[str, Field(min_length=1, max_length=200)] = "unknown"
     source_kind: Literal["person", "validator", "signal", "simulated"] = "person"
     created_at: AwareDatetime | NaiveDatetime | None = None
@@ -73,6 +83,7 @@ class Entry:
 
     response: Response | None
     feedback: tuple[Feedback, ...]
+    timed: bool = True  # whether the row brought its time
 
     @property
     def id(self) -> str:
@@ -147,7 +158,7 @@ def entry(
         version=row.version,
         decoding={**row.decoding, **(DEMONSTRATION if row.demonstration else {})},
     )
-    return Entry(response, _feedback(row, response.id, at))
+    return Entry(response, _feedback(row, response.id, at), row.created_at is not None)
 
 
 def _demonstrated(row: Row) -> str:
@@ -179,7 +190,7 @@ def _addition(row: Row, at: datetime) -> Entry:
     found = _feedback(row, _checked_id(str(row.response)), at)
     if not found:
         raise InputError("the row says nothing of the response (no score, thumb, correction ...)")
-    return Entry(None, found)
+    return Entry(None, found, row.created_at is not None)
 
 
 def _feedback(row: Row, response_id: str, at: datetime) -> tuple[Feedback, ...]:
@@ -263,10 +274,14 @@ def _refuse_bad_text(value: Any, path: str = "row") -> None:
     if isinstance(value, str):
         if "\x00" in value:
             raise InputError(f"{path!a} contains a NUL character")
+        if value.isascii():  # what most texts are, told without encoding them
+            return
         try:
             value.encode()
         except UnicodeEncodeError as error:
             raise InputError(f"{path!a} is not valid Unicode") from error
+    elif isinstance(value, int | float | None):
+        return
     elif isinstance(value, Mapping):
         for key, item in value.items():
             _refuse_bad_text(key, path)

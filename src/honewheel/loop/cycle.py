@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from honewheel import gate, plugins
 from honewheel.config import Config, from_frozen
@@ -50,6 +51,14 @@ from honewheel.store import Store
 from honewheel.train import history
 from honewheel.train import run as train
 
+# Settings that decide nothing of what a cycle computes.
+_NOT_KEPT: Any = {
+    "store": True,
+    "server": True,
+    "worker": True,
+    "events": True,
+    "models": {"__all__": {"upstream"}},
+}
 # Run again, and the cycle goes on.
 _RESUMABLE = (StoreBusy, StoreFull, TrainingStopped, Stopped, Fenced)
 
@@ -124,8 +133,10 @@ def _start(store: Store, config: Config, model: str, clock: Callable[[], datetim
 
 
 def _frozen(config: Config) -> dict[str, Json]:
-    """The settings a cycle keeps; not where the store is, which may hold a password."""
-    return config.settings.model_dump(mode="json", exclude={"store"})
+    """The settings a cycle keeps: not where the store is, which may hold a password, nor what only
+    concerns who is served and how.
+    """
+    return config.settings.model_dump(mode="json", exclude=_NOT_KEPT)
 
 
 def _still_stands(store: Store, cycle: Cycle) -> bool:

@@ -22,7 +22,7 @@ from honewheel import plugins
 from honewheel.config import Config
 from honewheel.curate import dedup, synthetic
 from honewheel.errors import InputError, NotFound
-from honewheel.events import documents, files, ingest, teacher, templates
+from honewheel.events import documents, files, ingest, redact, teacher, templates
 from honewheel.events.drafts import Draft
 from honewheel.events.ingest import Entry
 from honewheel.protocols import Model
@@ -100,7 +100,8 @@ def run(
     drafts = _drafts(order, kind, skipped)
     with ExitStack() as stack:
         answer = _teacher(order, config, kind, stack, sleep)
-        work = _Work(store, order, plugins.task(kind).check, answer, now, keep)
+        redacted = config.settings.events.redact
+        work = _Work(store, order, plugins.task(kind).check, answer, now, keep, redacted)
         try:
             for draft in drafts:
                 if work.enough:
@@ -129,6 +130,7 @@ class _Work:
     answer: Answer | None
     now: datetime
     keep: bool
+    redacted: bool
     rows: list[dict[str, Any]] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
     waiting: list[Entry] = field(default_factory=list)
@@ -187,6 +189,7 @@ class _Work:
             found = ingest.entry(row, now=self.now)
         except InputError as error:
             return f"no feedback row: {error}"
+        found = redact.entry(found) if self.redacted else found
         if self._known(found.id):
             return "asked in the log already"
         self.rows.append(row)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, Table, insert, select, update
 
-from honewheel.errors import InputError, NotFound
+from honewheel.errors import AlreadyRecorded, InputError, NotFound
 from honewheel.records import Event, Feedback, Quarantined, Response, Split, as_dict, utc
 from honewheel.store import events, tables
 from honewheel.store.columns import json_text
@@ -45,17 +45,17 @@ class Log:
         """
         new_responses, new_feedback = _distinct(responses), _distinct(feedback)
         for item in new_responses.values():
-            _require_response(item)
+            require_response(item)
         for remark in new_feedback.values():
-            _require_feedback(remark)
+            require_feedback(remark)
         with self._db.write("log") as connection:
             last = _last(connection)
             _drop_known(connection, tables.response, new_responses, events.read_response)
             _drop_known(connection, tables.feedback, new_feedback, events.read_feedback)
             tasks = _tasks(connection, new_responses, new_feedback)
             numbers = itertools.count(last + 1)
-            rows = [_response_row(next(numbers), item) for item in new_responses.values()]
-            remarks = [_feedback_row(next(numbers), item) for item in new_feedback.values()]
+            rows = [response_row(next(numbers), item) for item in new_responses.values()]
+            remarks = [feedback_row(next(numbers), item) for item in new_feedback.values()]
             if not rows and not remarks:
                 return last
             if rows:
@@ -184,7 +184,7 @@ def _drop_known(
 
 def _require_same(stored: Record, given: Record) -> None:
     if stored is not given and _content(stored) != _content(given):
-        raise InputError(
+        raise AlreadyRecorded(
             f"{given.id} is already recorded with other content. Records never change: "
             "give the new one an id of its own."
         )
@@ -213,7 +213,7 @@ def _tasks(
     return tasks
 
 
-def _require_response(item: Response) -> None:
+def require_response(item: Response) -> None:
     require_storable(
         f"Response {item.id!r}",
         id=item.id,
@@ -226,7 +226,7 @@ def _require_response(item: Response) -> None:
     )
 
 
-def _require_feedback(item: Feedback) -> None:
+def require_feedback(item: Feedback) -> None:
     require_storable(
         f"Feedback {item.id!r}",
         id=item.id,
@@ -237,7 +237,7 @@ def _require_feedback(item: Feedback) -> None:
     )
 
 
-def _response_row(seq: int, item: Response) -> dict[str, Any]:
+def response_row(seq: int, item: Response) -> dict[str, Any]:
     return {
         "seq": seq,
         "id": item.id,
@@ -251,7 +251,7 @@ def _response_row(seq: int, item: Response) -> dict[str, Any]:
     }
 
 
-def _feedback_row(seq: int, item: Feedback) -> dict[str, Any]:
+def feedback_row(seq: int, item: Feedback) -> dict[str, Any]:
     return {
         "seq": seq,
         "id": item.id,

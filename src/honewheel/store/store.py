@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from honewheel.store.access import Audit, Keys
+from honewheel.store.arrivals import Arrivals
 from honewheel.store.cycles import Cycles
 from honewheel.store.datasets import Datasets
 from honewheel.store.db import Database
@@ -35,6 +37,7 @@ class Store:
             raise
         self.files = Files(files)
         self.log = Log(self._db)
+        self.arrivals = Arrivals(self._db)
         self.intake = Intake(self._db)
         self.held = Held(self._db)
         self.datasets = Datasets(self._db, self.files)
@@ -45,6 +48,8 @@ class Store:
         self.erasure = Erasure(self._db)
         self.jobs = Jobs(self._db)
         self.trends = Trends(self._db, self.files)
+        self.keys = Keys(self._db)
+        self.audit = Audit(self._db)
 
     @property
     def url(self) -> str:

@@ -390,3 +390,29 @@ forgotten = Table(
     UniqueConstraint("event"),
     Index(None, "at"),
 )
+
+# --- access -----------------------------------------------------------------------------------
+
+api_key = Table(
+    "api_key",
+    metadata,
+    _text("id", key=True),
+    _text("name"),
+    _text("role"),
+    _text("hash"),
+    Column("rate", Float),
+    Column("created_at", Moment, nullable=False),
+    Column("revoked_at", Moment),
+    UniqueConstraint("name"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Sequence64, primary_key=True),
+    Column("at", Moment, nullable=False),
+    _text("actor"),
+    _text("action"),
+    _text("outcome"),
+    Column("detail", JsonText, nullable=False),
+)

@@ -21,7 +21,11 @@ def require_storable(owner: str, **fields: Json) -> None:
 
 def _problem(value: Json) -> str | None:
     if isinstance(value, str):
+        if value.isascii():  # what most texts are, told without encoding them
+            return None if "\0" not in value else _text_problem(value)
         return _text_problem(value)
+    if value is None:
+        return None
     if isinstance(value, float):
         return None if math.isfinite(value) else f"{value}, which is not a finite number"
     if isinstance(value, Mapping):

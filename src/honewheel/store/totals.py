@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, select
 
+from honewheel.store import plain
 from honewheel.store.tables import total
 
+_ADD = "UPDATE total SET value = value + ? WHERE kind = ? AND task = ?"
 PER_TASK = ("events", "feedback", "train", "val", "test", "quarantined")
 
 
 def add_totals(connection: Connection, kind: str, by_task: Mapping[str, int]) -> None:
     """Add `by_task` to the totals of `kind`; one room writes a kind, so writers take turns."""
     for task, number in sorted(by_task.items()):
-        here = (total.c.kind == kind) & (total.c.task == task)
-        added = update(total).where(here).values(value=total.c.value + number)
-        if connection.execute(added).rowcount == 0:
+        if plain.run(connection, _ADD, number, kind, task).rowcount == 0:
             connection.execute(insert(total).values(kind=kind, task=task, value=number))
 
 

@@ -91,9 +91,34 @@ class CausalModel:
         for start in range(0, len(waiting), size):
             yield from self._answer(waiting[start : start + size], decoding.temperature)
 
-    @torch.inference_mode()
+    def stream(self, item: Item, decoding: Decoding) -> Iterator[str]:
+        """The answer to one item in pieces, as they are decoded; together they are its output.
+
+        A piece ends where the text is certain: half a character waits for its other half.
+        """
+        prompt = self.renderer.prompts([(item.prompt, item.context)])[0]
+        draw = Random(f"{decoding.seed}/{item.id}")
+        row = _Row(item.id, prompt, self._room(prompt, decoding), draw)
+        told = ""
+        for _ in () if row.done else self._steps([row], decoding.temperature):
+            text = self.renderer.decode(row.ids)
+            if not row.done and text.endswith("\ufffd"):
+                continue
+            if text.startswith(told) and len(text) > len(told):
+                yield text[len(told) :]
+                told = text
+
     def _answer(self, rows: list[_Row], temperature: float) -> Iterator[Prediction]:
-        """Decode `rows` together, token by token, keeping their keys and values."""
+        """Predictions of `rows`, which are decoded together, as each is complete."""
+        for ended in self._steps(rows, temperature):
+            yield from map(self._prediction, ended)
+
+    @torch.inference_mode()
+    def _steps(self, rows: list[_Row], temperature: float) -> Iterator[list[_Row]]:
+        """Decode `rows` together, token by token, keeping their keys and values.
+
+        Yields after each token, with the rows that it completed.
+        """
         device = self.model.device
         ids, mask = _left_padded([row.prompt for row in rows], self.renderer.pad)
         ids, mask = ids.to(device), mask.to(device)
@@ -109,9 +134,11 @@ class CausalModel:
                 logits_to_keep=1,
             )
             tokens = _choose(output.logits[:, -1].float(), temperature, rows)
-            for row, token in zip(rows, tokens.tolist(), strict=True):
-                if not row.done and row.take(token, self.renderer.stops):
-                    yield self._prediction(row)
+            yield [
+                row
+                for row, token in zip(rows, tokens.tolist(), strict=True)
+                if not row.done and row.take(token, self.renderer.stops)
+            ]
             alive = [index for index, row in enumerate(rows) if not row.done]
             if not alive:
                 return

@@ -1,0 +1,197 @@
+"""What a piece of feedback costs the server, beside a plain FastAPI endpoint in the same run.
+
+make bench-service                      a few minutes
+python benchmarks/service.py --quick    within 50 seconds, same metrics, not written
+
+Rows are 1 KB of JSON, 64 connections, SQLite with synchronous=FULL on both sides, one process each;
+ours checks a key. CPU seconds of the server's process are the figure to carry to another machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import http_load
+import results_file
+from results_file import metric
+
+import honewheel as hw
+
+CONNECTIONS = 64
+BATCH = 100
+SIZE = 1_024  # bytes of a row
+
+
+def row(number: int, size: int = SIZE) -> dict[str, Any]:
+    """A row of `size` bytes."""
+    found = {
+        "task": "erd",
+        "prompt": f"request {number}: a museum has rooms, and rooms have paintings",
+        "output": "",
+        "thumb": 1,
+        "source": "bench",
+    }
+    found["output"] = "x" * (size - len(json.dumps(found)))
+    return found
+
+
+@contextmanager
+def ours(folder: Path, *flags: str) -> Iterator[tuple[int, int, str]]:
+    """(port, pid, key) of a server of ours on a fresh project."""
+    hw.init(folder)
+    base = [sys.executable, "-m", "honewheel", "--project", str(folder), *flags]
+    made = subprocess.run(
+        [*base, "keys", "create", "bench", "--json"], check=True, capture_output=True
+    )
+    process = subprocess.Popen(
+        [*base, "serve", "--port", "0"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert process.stderr is not None
+        found = re.search(r"http://127.0.0.1:(\d+)", process.stderr.readline())
+        assert found is not None
+        yield int(found[1]), process.pid, json.loads(made.stdout)["key"]
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextmanager
+def rival(folder: Path) -> Iterator[tuple[int, int, str]]:
+    """(port, pid, "") of the plain endpoint."""
+    port = 18_431
+    words = f"-m uvicorn service_rival:app --port {port} --log-level warning --no-access-log"
+    process = subprocess.Popen(
+        [sys.executable, *words.split()],
+        cwd=Path(__file__).parent,
+        env={**os.environ, "RIVAL_DB": str(folder / "rival.db")},
+    )
+    try:
+        for _ in range(100):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/docs", timeout=1).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield port, process.pid, ""
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def singles(port: int, key: str) -> Callable[[int], bytes]:
+    return lambda number: http_load.request(
+        port, "/v1/feedback", json.dumps(row(number)).encode(), key
+    )
+
+
+def batches(port: int, key: str, requests: int) -> Callable[[int], bytes]:
+    made = [
+        http_load.request(
+            port,
+            "/v1/feedback",
+            json.dumps([row(number * BATCH + one) for one in range(BATCH)]).encode(),
+            key,
+        )
+        for number in range(requests)
+    ]
+    return made.__getitem__
+
+
+def spread(values: list[float], unit: str) -> Any:
+    return metric(statistics.median(values), unit, min(values), max(values))
+
+
+def measure(folder: Path, rounds: int, requests: int) -> dict[str, Any]:
+    """Rounds of ours, rival, batches and redaction, one after the other."""
+    found: dict[str, list[float]] = {}
+
+    def note(**figures: float) -> None:
+        for name, value in figures.items():
+            found.setdefault(name, []).append(value)
+
+    with (
+        ours(folder / "plain") as (port, pid, key),
+        ours(folder / "redacted", "--set", "events.redact=true") as (port2, pid2, key2),
+        rival(folder) as (port3, pid3, _),
+    ):
+        many = max(4, requests // 40)
+        for _ in range(rounds):
+            load = checked(port, pid, singles(port, key), requests)
+            note(
+                ingest_cpu_us=1e6 * load.cpu / requests,
+                ingest_events_per_s=requests / load.wall,
+                ingest_ms_p50=load.percentile(0.5),
+                ingest_ms_p99=load.percentile(0.99),
+            )
+            few = requests // 8
+            load = checked(port3, pid3, singles(port3, ""), few)
+            note(
+                fastapi_cpu_us=1e6 * load.cpu / few,
+                fastapi_events_per_s=few / load.wall,
+                fastapi_ms_p50=load.percentile(0.5),
+                fastapi_ms_p99=load.percentile(0.99),
+            )
+            note(ingest_ratio_vs_fastapi=found["fastapi_cpu_us"][-1] / found["ingest_cpu_us"][-1])
+            load = checked(port2, pid2, singles(port2, key2), requests)
+            note(ingest_redacted_cpu_us=1e6 * load.cpu / requests)
+            load = checked(port, pid, batches(port, key, many), many, connections=4)
+            rows = many * BATCH
+            note(
+                ingest_batch_events_per_s=rows / load.wall,
+                ingest_batch_cpu_us=1e6 * load.cpu / rows,
+                ingest_batch_events_per_cpu_s=rows / load.cpu,
+            )
+    units = {"us": "us", "p50": "ms", "p99": "ms", "fastapi": "x"}
+    return {
+        name: spread(values, units.get(name.rpartition("_")[2], "events/s"))
+        for name, values in sorted(found.items())
+    }
+
+
+def checked(
+    port: int, pid: int, make: Callable[[int], bytes], requests: int, connections: int = CONNECTIONS
+) -> http_load.Load:
+    load = http_load.run(port, pid, make, connections=connections, requests=requests)
+    assert load.failed == 0, f"{load.failed} of {requests} requests failed"
+    return load
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    quick = parser.parse_args().quick
+    rounds, requests = (1, 3_000) if quick else (5, 8_000)
+    with tempfile.TemporaryDirectory(prefix="honewheel-bench-") as root:
+        metrics = measure(Path(root), rounds, requests)
+    print(json.dumps({name: one["value"] for name, one in metrics.items()}, indent=2))
+    notes = [
+        f"medians of {rounds} rounds, with the least and the most; {SIZE}-byte rows with one thumb,"
+        f" {CONNECTIONS} connections, SQLite with synchronous=FULL, one server process, one key",
+        f"batches of {BATCH} on 4 connections; the load generator runs on the same cores",
+        "fastapi: validation and one commit a row, no key check, no log of responses and feedback",
+    ]
+    if trouble := results_file.busy():
+        notes.append(f"taken on a busy machine ({trouble}): CPU figures hold, wall figures do not")
+    if not quick:
+        print(results_file.write("service", metrics, [0], notes))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""The one way into the log for a row that the project itself takes: Python, command line, HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from honewheel.config import Config
+from honewheel.errors import ConfigError, InputError
+from honewheel.events import ingest, redact
+from honewheel.events.ingest import Entry
+
+
+def accept(config: Config, row: Mapping[str, Any], now: datetime) -> Entry:
+    """A row as an Entry of this project: valid, of a task it has, redacted if it says so.
+
+    Without an `id` it gets a new one. Raises InputError, ConfigError (no such task).
+    """
+    found = ingest.entry(row, now=now, fresh_id=True)
+    if found.response:
+        config.task(found.response.task)
+    return redact.entry(found) if config.settings.events.redact else found
+
+
+def accept_or_reason(config: Config, row: Mapping[str, Any], now: datetime) -> Entry | InputError:
+    """As `accept`, for one row of many: the reason in place of an exception."""
+    try:
+        return accept(config, row, now)
+    except InputError as error:
+        return error
+    except ConfigError as error:
+        return InputError(str(error))
