@@ -253,13 +253,13 @@ def test_a_value_depends_neither_on_the_clock_nor_on_the_order_of_arrival(
         for name in ("first", "other")
     ]
     values = []
-    for folder, order in zip(folders, (rows, rows[::-1]), strict=True):
+    for folder, order, ages in zip(folders, (rows, rows[::-1]), ((0, 400), (0,)), strict=True):
         with wheels.open_wheel(folder) as wheel:
             fill(wheel, tmp_path, order)
-            for days in (0, 400):
+            for days in ages:
                 dataset = made(wheel, AS_OF + timedelta(days=days))
                 values.append({row.events: row.value for row in dataset.train})
-    now, later, reversed_, _ = values
+    now, later, reversed_ = values
     assert now == later
     both = now.keys() & reversed_.keys()
     assert len(both) > 0.9 * len(now)
