@@ -12,6 +12,7 @@ import math
 import random
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -96,13 +97,18 @@ def label(row: Example) -> int:
 
 def nearest(asked: Example, known: Sequence[Example]) -> Example:
     """The known row whose prompt has most words in common with what is asked."""
-    words = {*asked.prompt.split()}
+    words = _words(asked.prompt)
 
     def likeness(row: Example) -> float:
-        theirs = {*row.prompt.split()}
-        return len(words & theirs) / len(words | theirs)
+        same = len(words & _words(row.prompt))
+        return same / (len(words) + len(_words(row.prompt)) - same)
 
     return max(known, key=likeness)
+
+
+@cache
+def _words(prompt: str) -> frozenset[str]:
+    return frozenset(prompt.split())
 
 
 def accuracy(asked: Sequence[Example], known: Sequence[Example]) -> float:
