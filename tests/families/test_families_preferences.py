@@ -171,8 +171,15 @@ def test_a_mismatched_row_has_its_own_prompt_and_the_answer_to_another(llama: Pa
 # --- what they teach ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", ["lora", "full"])
-@pytest.mark.parametrize("objective", ["dpo", "kto"])
+@pytest.mark.parametrize(
+    ("objective", "method"),
+    [
+        ("dpo", "lora"),
+        ("kto", "full"),
+        pytest.param("dpo", "full", marks=pytest.mark.slow),
+        pytest.param("kto", "lora", marks=pytest.mark.slow),
+    ],
+)
 def test_a_preference_is_learnt_and_carries_over_to_held_out_rows(
     llama: Path, tmp_path: Path, objective: str, method: str
 ) -> None:
@@ -200,6 +207,7 @@ def test_without_held_out_pairs_the_held_out_targets_judge_and_the_run_says_so(
     assert found["val_losses"][0][1] == pytest.approx(5.6, abs=0.3)  # nats a byte, untrained
 
 
+@pytest.mark.slow
 def test_an_sft_term_keeps_the_chosen_answers_likely(llama: Path, tmp_path: Path) -> None:
     """Without it DPO is content to make both less likely, the rejected ones more so."""
     data = preferences()

@@ -86,7 +86,7 @@ _SHARED = {
     "checkpointing": Range(
         default=False,
         help="keep only the input of each layer for the backward pass and compute the rest again: "
-        "much less memory for about a third more time",
+        "less memory, more time",
     ),
     "precision": Range(
         default="auto",
