@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from causal_builders import dataset, example, spec
+from causal_builders import pair, preferences, rated, spec
 
 from honewheel import atomic
 from honewheel.errors import NotEnoughData
@@ -21,49 +21,9 @@ from honewheel.families.causal_lm.kto import Kto
 from honewheel.families.causal_lm.render import Renderer
 from honewheel.families.causal_lm.scoring import Scorer
 from honewheel.families.causal_lm.units import EncodedPair, EncodedRated
-from honewheel.records import Dataset, Pair, Progress, Rated, Spec, Split
+from honewheel.records import Dataset, Progress, Spec, Split
 
 FAMILY = CausalLM()
-
-
-def pair(number: int, split: Split = "train", **changes: Any) -> Pair:
-    """Small letters apart are preferred to capital letters together."""
-    row = example(number, split)
-    given: dict[str, Any] = {
-        "id": f"p{number}",
-        "task": row.task,
-        "prompt": row.prompt,
-        "chosen": row.target,
-        "rejected": row.target.upper().replace(" ", ""),
-        "group": row.group,
-        "split": split,
-        "origin": "correction",
-    }
-    return Pair(**(given | changes))
-
-
-def rated(number: int, split: Split = "train", **changes: Any) -> Rated:
-    told = pair(number // 2, split)
-    good = number % 2 == 0
-    given: dict[str, Any] = {
-        "id": f"r{number}",
-        "task": told.task,
-        "prompt": told.prompt,
-        "output": told.chosen if good else told.rejected,
-        "desirable": good,
-        "group": told.group,
-        "split": split,
-    }
-    return Rated(**(given | changes))
-
-
-def preferences(train: int = 16, val: int = 4) -> Dataset:
-    held: list[Split] = ["train"] * train + ["val"] * val
-    return replace(
-        dataset(4, 3),
-        pairs=tuple(pair(i, split) for i, split in enumerate(held)),
-        rated=tuple(rated(i, split) for i, split in enumerate(held)),
-    )
 
 
 def preferring(base: Path, objective: str, method: str = "lora", **settings: Any) -> Spec:
