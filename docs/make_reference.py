@@ -200,24 +200,25 @@ def section(prefix: str) -> str:
     return "\n".join(lines)
 
 
-def hyperparameters(family: str, method: str) -> str:
-    """Table of the hyperparameters of one method, from its Range objects."""
+def hyperparameters(family: str, method: str, objective: str = "") -> str:
+    """Table of the hyperparameters of one method, from its Range objects; with an objective, of
+    those only that are there or differ because of it.
+    """
+    plain = plugins.family(family).ranges(method)
+    chosen = {"objective": objective} if objective else {}
+    rules = plugins.ranges(family, {"method": method, **chosen})[1]
     lines = ["| setting | default | allowed | meaning |", "|---|---|---|---|"]
-    for key, rule in plugins.family(family).ranges(method).items():
+    for key, rule in rules.items():
+        if objective and (key == "objective" or plain.get(key) == rule):
+            continue
         lines.append(f"| `{key}` | `{_toml(rule.default)}` | {_allowed(rule)} | {rule.help} |")
     return "\n".join(lines)
 
 
 def _allowed(rule: Range) -> str:
-    if rule.choices:
-        return ", ".join(f"`{word}`" for word in rule.choices)
-    if isinstance(rule.default, bool):
-        return "`true`, `false`"
-    return f"{_plain(rule.low)} .. {_plain(rule.high)}"
-
-
-def _plain(value: float | None) -> str:
-    return "" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:g}"
+    if rule.choices or isinstance(rule.default, bool):
+        return ", ".join(f"`{word}`" for word in rule.allowed.split(", "))
+    return rule.allowed
 
 
 def options(verb: str) -> str:

@@ -43,6 +43,17 @@ class Range:
     help: str = ""
     why: str = ""
 
+    @property
+    def allowed(self) -> str:
+        """What a value may be, in words: "a, b", "true, false", "text", "1 .. 100"."""
+        if self.choices:
+            return ", ".join(self.choices)
+        if isinstance(self.default, bool):
+            return "true, false"
+        if isinstance(self.default, str):
+            return "text"
+        return f"{self.low:,.12g} .. {self.high:,.12g}"
+
     def problem(self, value: Json) -> str | None:
         """None when `value` is allowed, else the reason with the numbers."""
         if self.choices:

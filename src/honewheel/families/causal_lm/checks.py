@@ -81,7 +81,7 @@ def _quantisation(spec: Spec) -> str | None:
     if not lacking:
         return None
     return (
-        f"quantisation = nf4 needs {' and '.join(lacking)}, and this machine has none. Set "
+        f"quantisation = nf4 needs {' and '.join(lacking)}, which this machine lacks. Set "
         'quantisation = "none": then the base is held in the precision it is stored in.'
     )
 
