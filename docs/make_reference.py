@@ -108,6 +108,9 @@ MEANINGS: Mapping[str, str] = {
     "store.url": "`sqlite:///PATH` (relative to the project) or `postgresql://USER@HOST/DATABASE`",
     "store.files": "folder of adapters and sealed datasets",
     "store.keep_promoted": "champions whose files `gc` keeps",
+    "worker.poll_seconds": "seconds between looks at what is due",
+    "worker.lease_seconds": "seconds after which a silent worker loses its job",
+    "worker.attempts": "tries of one job before it is given up",
     "store.keep_refused": "other versions whose files `gc` keeps",
 }
 SIGNS = {"ge": ">= {}", "gt": "> {}", "le": "<= {}", "lt": "< {}", "min_length": "at least {} item"}
@@ -264,7 +267,7 @@ def command(verb: str) -> Any:
 
 
 def verbs() -> list[str]:
-    """Every verb, those of `suite`, `dataset` and `quarantine` with their noun."""
+    """Every verb, those of `suite`, `dataset`, `jobs` and `quarantine` with their noun."""
     found: list[str] = []
     for name, one in command("").commands.items():
         found += [f"{name} {below}" for below in getattr(one, "commands", {})] or [name]
