@@ -144,9 +144,25 @@ class Client:
         found = self._call("GET", f"/v1/models/{quote(model, safe='')}/versions")
         return list(found["versions"])
 
-    def cycle(self, model: str | None = None) -> str:
-        """Start a cycle; its id. Raises InputError (nothing new), Unreachable."""
-        return str(self._call("POST", "/v1/cycles", {"model": model} if model else {})["id"])
+    def cycle(self, model: str | None = None, timeout: float = 600.0) -> str:
+        """Start a cycle; its id, once a worker has taken it.
+
+        Raises InputError (nothing new, or it could not start), Unreachable after `timeout` s.
+        """
+        found = self._call("POST", "/v1/cycles", {"model": model} if model else {})
+        deadline = time.monotonic() + timeout
+        job = f"/v1/jobs/{found['job']}"
+        cycle = found["id"]
+        while cycle is None and time.monotonic() < deadline:
+            time.sleep(0.2)
+            found = self._call("GET", job)
+            cycle = found["cycle"]
+            if cycle is None and found["ended_at"] is not None:
+                result = found["result"] or {}
+                raise InputError(str(result.get("error") or result.get("why") or found["state"]))
+        if cycle is None:
+            raise Unreachable(f"No worker has taken the cycle within {timeout:g} s.")
+        return str(cycle)
 
     def wait(self, cycle: str, timeout: float = 3600.0) -> dict[str, Any]:
         """A cycle and its decision, once it has ended. Raises Unreachable after `timeout` s."""

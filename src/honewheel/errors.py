@@ -16,7 +16,10 @@
     |- TrainingFailed        diverged, or the training process died
     |  `- TrainingStopped    it was killed from outside: run again, it goes on
     |- Unreachable           a server did not answer, or asked to come back later
+    |- Stopped               work was asked to stop: run again, it goes on
+    |- Cancelled             work was called off for good
     `- StoreError            the store cannot be used
+       |- Fenced             a worker's job was given to another: its writes are refused
        |- StoreBusy          another cycle, or another writer, holds it
        |  `- Moved           an alias was moved meanwhile: look again and decide anew
        `- StoreFull          no space left on the device
@@ -97,8 +100,20 @@ class Unreachable(HonewheelError):
     """A server did not answer, or asked to come back later."""
 
 
+class Stopped(HonewheelError):
+    """Work was asked to stop; run again, it goes on where it was."""
+
+
+class Cancelled(HonewheelError):
+    """Work was called off for good."""
+
+
 class StoreError(HonewheelError):
     """The store cannot be used."""
+
+
+class Fenced(StoreError):
+    """A worker's job was given to another meanwhile: nothing it writes is taken."""
 
 
 class StoreBusy(StoreError):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from honewheel.loop.queue import Failing
     from honewheel.loop.synthesize import Order, Synthesized
     from honewheel.loop.trend import Trend
+    from honewheel.store.jobs import Job
 
 STARTER = """\
 # Every setting, its value and where it comes from: honewheel config
@@ -448,6 +450,58 @@ class Wheel:
             self.store, self.config, events, verdict, reason=reason, who=by, at=self.clock()
         )
         return [as_dict(one) for one in found]
+
+    # --- work that runs by itself ---------------------------------------------------------------
+
+    def work(
+        self,
+        *,
+        once: bool = False,
+        stop: threading.Event | None = None,
+        tell: Callable[[str, dict[str, Any]], None] | None = None,
+    ) -> int:
+        """Be a worker: queue what is due, watch versions on trial, run queued cycles.
+
+        Works until `stop` is set, or, `once`, until nothing is left to do now; returns the number
+        of jobs ended. `tell` hears each event's name and fields. Any number may work on one store.
+        """
+        from honewheel.loop import worker
+
+        return worker.Worker(
+            self.store,
+            self.config,
+            self.cycle,
+            self.clock,
+            stop or threading.Event(),
+            tell or worker.quietly,
+        ).run(once=once)
+
+    def queue(self, model: str | None = None, *, reason: str = "asked for") -> Job:
+        """Queue a cycle for a worker; the one that is open already, if there is one."""
+        from honewheel.loop.worker import CYCLE
+
+        return self.store.jobs.add(CYCLE, self.config.model(model)[0], reason=reason)[0]
+
+    def jobs(self, limit: int = 20) -> list[Job]:
+        """The newest jobs, the newest first."""
+        return list(self.store.jobs.list(limit))
+
+    def cancel(self, job: int, *, reason: str = "asked for") -> Job:
+        """Call a job off. A running one stops at its next step. Raises NotFound, InputError."""
+        from honewheel.loop import worker
+
+        return worker.cancel(self.store, job, reason, self.clock())
+
+    def watch(self, model: str | None = None, limit: int = 5) -> list[dict[str, Any]]:
+        """Versions on trial and former ones, the newest first, after taking in new outcomes."""
+        from honewheel.loop import watch
+
+        names = sorted(self.config.settings.models) if model is None else [model]
+        found = []
+        for name in names:
+            watch.observe(self.store, self.config, self.config.model(name)[0], self.clock())
+            found += [watch.standing(one) for one in self.store.deployments.list(name, limit)]
+        return found
 
     # --- who is champion ------------------------------------------------------------------------
 

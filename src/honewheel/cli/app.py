@@ -21,9 +21,9 @@ SECTIONS = {
     "Start": "demo init doctor config",
     "Feedback": "record import suite ask",
     "Training data": "synthesize sample quarantine dataset",
-    "The wheel": "due cycle report ablate",
+    "The wheel": "due cycle worker jobs report ablate",
     "Looking": "status versions show trend failures trace explain",
-    "Champions": "promote rollback",
+    "Champions": "watch promote rollback",
     "Service": "serve keys audit",
     "Housekeeping": "gc",
 }
@@ -107,10 +107,12 @@ def register() -> None:
         synthesize,
         trend,
         versions,
+        watch,
+        worker,
     )
 
     verbs = ablate, cycle, dataset, feedback, project, quarantine, queue, serve, synthesize, trend
-    assert all((*verbs, versions))  # importing them is all there is to do
+    assert all((*verbs, versions, watch, worker))  # importing them is all there is to do
 
 
 def main() -> None:

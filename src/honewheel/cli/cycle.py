@@ -36,12 +36,18 @@ def cycle(
     if_due: Annotated[
         bool, typer.Option("--if-due", help="Do nothing, and say why, unless one is due.")
     ] = False,
+    queue: Annotated[
+        bool, typer.Option("--queue", help="Leave it to a worker (honewheel worker).")
+    ] = False,
     as_json: show.Json = False,
 ) -> None:
     """Turn the wheel: data, fine-tune, proof, promotion or refusal. Resumes after a crash."""
     project = wheel(context)
     name = project.config.model(model)[0]
     if if_due and not _is_due(project, name):
+        raise typer.Exit(DONE)
+    if queue:
+        _queued(project, name, as_json)
         raise typer.Exit(DONE)
     show.say(_opening(name, project.status()["models"][name]))
     with show.run_log(project.config.root, "cycle") as log, show.Watcher() as watch:
@@ -58,6 +64,14 @@ def cycle(
     if as_json:
         show.out({"cycle": newest.id, "decision": as_dict(decision), "report": str(report)})
     raise typer.Exit(DONE if decision.verdict == "promote" else REFUSED)
+
+
+def _queued(project: Any, name: str, as_json: bool) -> None:
+    job = project.queue(name)
+    if as_json:
+        show.out(as_dict(job))
+    else:
+        show.say(f"job {job.id}: {job.state} a cycle of {name} ({job.reason})")
 
 
 def _is_due(project: Any, name: str) -> bool:

@@ -17,10 +17,12 @@ from honewheel import gate, plugins
 from honewheel.config import Config, from_frozen
 from honewheel.errors import (
     ConfigError,
+    Fenced,
     HonewheelError,
     Moved,
     NotEnoughMemory,
     NothingNew,
+    Stopped,
     StoreBusy,
     StoreFull,
     TrainingStopped,
@@ -55,7 +57,8 @@ _NOT_KEPT: Any = {
     "events": True,
     "models": {"__all__": {"upstream"}},
 }
-_RESUMABLE = (StoreBusy, StoreFull, TrainingStopped)  # run again, and the cycle goes on
+# Run again, and the cycle goes on.
+_RESUMABLE = (StoreBusy, StoreFull, TrainingStopped, Stopped, Fenced)
 
 
 def run(

@@ -58,7 +58,16 @@ def state(store: Store, config: Config, model: str, listen: Listener) -> State:
         starts=tuple(cycle.started_at for cycle in recent),
         ended=max(ended, default=None),
         unfinished=unfinished,
+        paused=_paused(store, model, settings.watch.cooldown_hours),
     )
+
+
+def _paused(store: Store, model: str, hours: float) -> datetime | None:
+    """Until when a rollback by the watch holds cycles back; None without one."""
+    newest = next(iter(store.deployments.list(model, 1)), None)
+    if newest is None or newest.ended != "rolled back" or newest.ended_at is None:
+        return None
+    return newest.ended_at + timedelta(hours=hours)
 
 
 def _unfinished(store: Store, model: str) -> Literal["", "running", "cut short"]:

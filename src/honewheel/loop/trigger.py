@@ -106,6 +106,7 @@ class State:
     starts: tuple[datetime, ...] = ()  # cycles of this model, those of the last week at least
     ended: datetime | None = None  # when the last one did, however it went
     unfinished: Literal["", "running", "cut short"] = ""
+    paused: datetime | None = None  # until when, after a version was taken back in live traffic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,6 +268,9 @@ def _held(
         if over > now:
             held.append(f"cooldown of {settings.cooldown_hours:g} hours until {_shown(over)}")
             until = max(until, over)
+    if state.paused is not None and utc(state.paused) > now:
+        held.append(f"a version was rolled back; watch.cooldown_hours ends {_shown(state.paused)}")
+        until = max(until, utc(state.paused))
     free = _budget_free(state.starts, settings.max_cycles_per_week)
     if free > now:
         held.append(

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,6 +37,8 @@ BUSY_SECONDS = 30
 CHUNK = 1000  # ids in one IN (...), rows in one page: well below both dialects' limits
 _FULL_BELOW = 64 * 1024  # an I/O error with fewer bytes free than this is a full disk
 _CONNECTIONS = 8
+# Run first in every writing transaction of this thread; see `checked`.
+_check: ContextVar[Callable[[Connection], None] | None] = ContextVar("check", default=None)
 
 
 class Conflict(StoreError):
@@ -78,6 +82,8 @@ class Database:
                 if not self.sqlite:
                     key = locks.advisory_key(f"room {room}")
                     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+                if (check := _check.get()) is not None:
+                    check(connection)
                 yield connection
 
     @contextmanager
@@ -91,6 +97,28 @@ class Database:
         # Errors of the block itself pass untouched: only taking the lock speaks SQL here.
         with locks.advisory_lock(alone, name, self._translated):
             yield
+
+    @staticmethod
+    @contextmanager
+    def checked(check: Callable[[Connection], None]) -> Iterator[None]:
+        """Run `check` first in every writing transaction of this thread; what it raises undoes it.
+
+        Other threads that use the store are not concerned.
+        """
+        token = _check.set(check)
+        try:
+            yield
+        finally:
+            _check.reset(token)
+
+    def now(self, connection: Connection) -> datetime:
+        """The database's own clock, so that workers with wrong clocks agree on leases."""
+        if self.sqlite:
+            micros = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) * 1000"
+        else:
+            micros = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+        found = connection.exec_driver_sql(f"SELECT {micros}").scalar()
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(found or 0))
 
     def close(self) -> None:
         """Close every connection; the last to leave SQLite checkpoints, so it holds the lock."""

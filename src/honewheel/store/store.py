@@ -16,6 +16,7 @@ from honewheel.store.deployments import Deployments
 from honewheel.store.files import Files
 from honewheel.store.held import Held
 from honewheel.store.intake import Intake
+from honewheel.store.jobs import Jobs
 from honewheel.store.log import Log
 from honewheel.store.migrate import migrate
 from honewheel.store.suites import Suites
@@ -43,6 +44,7 @@ class Store:
         self.deployments = Deployments(self._db, self.versions)
         self.suites = Suites(self._db)
         self.cycles = Cycles(self._db)
+        self.jobs = Jobs(self._db)
         self.trends = Trends(self._db, self.files)
         self.keys = Keys(self._db)
         self.audit = Audit(self._db)

@@ -1,0 +1,251 @@
+"""The worker: looks at what is due, takes one job at a time, and can be killed at any moment.
+
+A job is leased (store/jobs.py). A thread prolongs the lease while the work goes on; the work itself
+asks at each step whether it may go on. What a killed worker left is a cycle that the next one
+resumes: the cycle's journal makes each effect happen once, and the fence refuses a worker that
+comes back after its lease ran out.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, TypeAlias
+
+from honewheel.config import Config
+from honewheel.errors import (
+    Cancelled,
+    Fenced,
+    HonewheelError,
+    Moved,
+    NothingNew,
+    Stopped,
+    StoreBusy,
+    StoreError,
+    StoreFull,
+    TrainingStopped,
+)
+from honewheel.loop import due, watch
+from honewheel.records import Decision, Progress
+from honewheel.store import Store
+from honewheel.store.jobs import Job
+
+CYCLE = "cycle"
+LONGEST_PAUSE = timedelta(minutes=10)  # before a job that failed for want of space or memory again
+
+Turn: TypeAlias = Callable[[str, Callable[[Progress], None]], Decision]
+Tell: TypeAlias = Callable[[str, dict[str, Any]], None]
+
+_log = logging.getLogger(__name__)
+
+
+def name() -> str:
+    """A name for a worker that no other has: host, process, and four random digits."""
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+
+
+def quietly(event: str, fields: dict[str, Any]) -> None:
+    """Tells nobody."""
+
+
+@dataclass
+class Worker:
+    """One worker. `turn` runs (or resumes) one cycle of a model; `stop` asks it to end.
+
+    `tell` hears what happens: an event's name, and its fields with the ids of worker and job.
+    """
+
+    store: Store
+    config: Config
+    turn: Turn
+    clock: Callable[[], datetime]
+    stop: threading.Event = field(default_factory=threading.Event)
+    tell: Tell = quietly
+    name: str = field(default_factory=name)
+
+    def run(self, *, once: bool = False) -> int:
+        """Work until asked to stop, or, `once`, until nothing is due and no job waits.
+
+        Returns the number of jobs it ended. A job that is running when it is asked to stop is
+        left resumable, and its lease given back at once.
+        """
+        ended = 0
+        self._told("worker started", poll_seconds=self.config.settings.worker.poll_seconds)
+        while not self.stop.is_set():
+            self.look()
+            found = self.store.jobs.claim(self.name, self._lease)
+            if found is not None:
+                ended += self.work(found)
+            elif once:
+                break
+            else:
+                self.stop.wait(self.config.settings.worker.poll_seconds)
+        self._told("worker stopped", jobs=ended)
+        return ended
+
+    def look(self) -> None:
+        """Take in outcomes of versions on trial, and queue the cycles that are due."""
+        for model in sorted(self.config.settings.models):
+            try:
+                self._watch(model)
+                self._queue_due(model)
+            except StoreBusy as error:  # somebody else looks at the same time
+                self._told("not looked at", model=model, why=str(error))
+
+    def _watch(self, model: str) -> None:
+        before = self.store.deployments.current(model)
+        after = watch.observe(self.store, self.config, model, self.clock())
+        if before is not None and after is not None and after.stage != before.stage:
+            self._told("trial", model=model, version=after.version, stage=after.stage)
+        if after is not None and after.ended is not None:
+            told = {"version": after.version, "ended": after.ended, "why": after.reason}
+            self._told("trial", model=model, **told)
+
+    def _queue_due(self, model: str) -> None:
+        if any(job.ended_at is None for job in self.store.jobs.list(1, model)):
+            return
+        found = due.due(self.store, self.config, model, self.clock(), lambda _: None)
+        if found.fire:
+            job, new = self.store.jobs.add(CYCLE, model, reason="; ".join(found.reasons))
+            if new:
+                self._told("queued", job=job.id, model=model, why=job.reason)
+
+    def work(self, job: Job) -> bool:
+        """Do a claimed job; returns whether it ended (else it waits again, or is another's)."""
+        self._told("job started", job=job.id, model=job.model, attempt=job.attempt, why=job.reason)
+        if job.attempt > self.config.settings.worker.attempts:
+            return self._give_up(job)
+        with _Pulse(self.store, job, self._lease, self.stop).beating() as pulse:
+            try:
+                with self.store.jobs.fenced(job):
+                    return self._done(job, pulse)
+            except Fenced as error:
+                self._told("job lost", job=job.id, model=job.model, why=str(error))
+            except Stopped:
+                self._back(job, timedelta(), counted=False, why="asked to stop")
+            except (TrainingStopped, StoreFull) as error:
+                pause = min(LONGEST_PAUSE, timedelta(seconds=15 * 2**job.attempt))
+                self._back(job, pause, counted=True, why=str(error))
+            except StoreBusy as error:
+                pause = timedelta(seconds=self.config.settings.worker.poll_seconds)
+                self._back(job, pause, counted=False, why=str(error))
+        return False
+
+    def _done(self, job: Job, pulse: _Pulse) -> bool:
+        """Turn the wheel and end the job with what came out."""
+        try:
+            decision = self.turn(job.model, lambda step: self._step(job, pulse, step))
+        except NothingNew as error:
+            return self._finish(job, "done", verdict="nothing new", why=str(error))
+        except Cancelled as error:
+            return self._finish(job, "cancelled", error=str(error))
+        except HonewheelError as error:
+            passing = (Stopped, Fenced, StoreBusy, StoreFull, TrainingStopped)
+            if isinstance(error, passing) and not isinstance(error, Moved):
+                raise
+            return self._finish(job, "failed", error=str(error))
+        newest = next(iter(self.store.cycles.list(job.model, 1)))
+        return self._finish(
+            job, "done", cycle=newest.id, verdict=decision.verdict, why=decision.reasons[0]
+        )
+
+    def _step(self, job: Job, pulse: _Pulse, step: Progress) -> None:
+        pulse.require()
+        if step.total == 1 and step.message:
+            self._told("step", job=job.id, model=job.model, stage=step.stage, said=step.message)
+
+    def _finish(self, job: Job, state: Any, **result: Any) -> bool:
+        self.store.jobs.finish(job, state, result)
+        self._told(f"job {state}", job=job.id, model=job.model, **result)
+        return True
+
+    def _back(self, job: Job, after: timedelta, *, counted: bool, why: str) -> None:
+        try:
+            self.store.jobs.give_back(job, after=after, counted=counted)
+        except Fenced as error:
+            why = str(error)
+        self._told("job given back", job=job.id, model=job.model, why=why)
+
+    def _give_up(self, job: Job) -> bool:
+        """End a job that was tried too often, and the cycle it could not finish."""
+        told = (
+            f"given up after {job.attempt - 1} attempts (worker.attempts); the last worker died, "
+            "or training was killed each time. See the cycle's child.log, then queue it again."
+        )
+        with self.store.jobs.fenced(job):
+            end_cycle(self.store, job.model, told, self.clock())
+            return self._finish(job, "failed", error=told)
+
+    @property
+    def _lease(self) -> timedelta:
+        return timedelta(seconds=self.config.settings.worker.lease_seconds)
+
+    def _told(self, event: str, **fields: Any) -> None:
+        self.tell(event, {"worker": self.name, **fields})
+
+
+class _Pulse:
+    """Prolongs a lease from a thread of its own, and knows when the work must stop."""
+
+    def __init__(self, store: Store, job: Job, lease: timedelta, stop: threading.Event) -> None:
+        self._store, self._job, self._lease, self._stop = store, job, lease, stop
+        self._over = threading.Event()
+        self._why: HonewheelError | None = None
+
+    @contextmanager
+    def beating(self) -> Iterator[_Pulse]:
+        thread = threading.Thread(target=self._beat, name=f"job {self._job.id}", daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._over.set()
+            thread.join()
+
+    def require(self) -> None:
+        """Raise Fenced, Cancelled or Stopped when the work must not go on."""
+        if self._why is not None:
+            raise self._why
+        if self._stop.is_set():
+            raise Stopped("The worker was asked to stop; the cycle goes on with the next one.")
+
+    def _beat(self) -> None:
+        while not self._over.wait(self._lease.total_seconds() / 3):
+            try:
+                reason = self._store.jobs.beat(self._job, self._lease)
+            except Fenced as error:
+                self._why = error
+                return
+            except StoreError as error:  # the lease bears some misses; the fence guards the rest
+                _log.warning("job %s: no heartbeat: %s", self._job.id, error)
+                continue
+            if reason is not None:
+                self._why = Cancelled(f"Cancelled: {reason}")
+
+
+def cancel(store: Store, number: int, reason: str, now: datetime) -> Job:
+    """Call a job off; a cycle that it had left unfinished ends as failed, with the reason.
+
+    Raises NotFound, InputError (it has ended).
+    """
+    found = store.jobs.cancel(number, reason)
+    if found.state == "cancelled":
+        end_cycle(store, found.model, f"Cancelled: {reason}", now)
+    return found
+
+
+def end_cycle(store: Store, model: str, why: str, now: datetime) -> None:
+    """End a cycle of `model` that was cut short. Raises StoreBusy while somebody turns it."""
+    if store.cycles.running(model) is None:
+        return
+    with store.exclusive(f"cycle:{model}"):
+        running = store.cycles.running(model)
+        if running is not None:
+            store.cycles.finish(running.id, "failed", None, why, now)
