@@ -60,6 +60,17 @@ MEANINGS: Mapping[str, str] = {
     "models.NAME.upstream.key_env": "environment variable that holds the endpoint's key; empty: "
     "none is sent",
     "models.NAME.upstream.timeout_seconds": "longest silence of the endpoint",
+    "models.NAME.watch.mode": "`off`: a promoted version is champion at once; `shadow`: it answers "
+    "unseen first; `canary`: it gets a share of the traffic first",
+    "models.NAME.watch.share": "share of the requests that the version on trial answers",
+    "models.NAME.watch.alpha": "chance that a version that is not worse is taken back",
+    "models.NAME.watch.margin": "points of acceptance that a version may lose and count as not "
+    "worse",
+    "models.NAME.watch.min_outcomes": "rated requests before a version on trial may become "
+    "champion, and before a champion's record counts",
+    "models.NAME.watch.after_outcomes": "rated requests for which a new champion is watched on; 0: "
+    "none",
+    "models.NAME.watch.cooldown_hours": "hours after a rollback in which no cycle is due",
     "tasks.NAME.kind": "what an artifact is; see [task kinds](task-kinds.md)",
     "tasks.NAME.gate.floor": "least mean score of a challenger, in points; 0 asks nothing",
     "tasks.NAME.gate.validity_floor": "least share of valid outputs, in points; 0 asks nothing",

@@ -36,6 +36,7 @@ from honewheel.store import Store, open_store
 
 if TYPE_CHECKING:
     from honewheel.curate.ask import Ask
+    from honewheel.loop.forget import Forgotten
     from honewheel.loop.quarantine import Waiting
     from honewheel.loop.queue import Failing
     from honewheel.loop.synthesize import Order, Synthesized
@@ -401,6 +402,15 @@ class Wheel:
         """From an event to every version it shaped, or from a version to the events behind it."""
         return lineage.trace(self.store, self.config, name)
 
+    def diff(self, left: str, right: str, *, outputs: int = 5) -> dict[str, Any]:
+        """Two versions of a model side by side: data, training, scores, differing answers.
+
+        Raises NotFound, InputError.
+        """
+        from honewheel.loop import diff
+
+        return diff.diff(self.store, self.config, left, right, outputs=outputs)
+
     def explain(self, event: str) -> dict[str, Any]:
         """Whether an event was trained on, and if not, why."""
         return lineage.explain(self.store, self.config, event)
@@ -513,6 +523,34 @@ class Wheel:
         """Make the champion before this one champion again."""
         name = self.config.model(model)[0]
         return registry.rollback(self.store, name, reason=reason, now=self.clock())
+
+    # --- forgetting -----------------------------------------------------------------------------
+
+    def forget(
+        self,
+        *events: str,
+        source: str | None = None,
+        subject: str | None = None,
+        reason: str,
+        by: str,
+    ) -> Forgotten:
+        """Erase events by id, by a source that spoke of them, or by a text they mention.
+
+        Names the versions that learnt from them, queues a retrain of those in use, and searches
+        every table and file for what was erased. Raises NotFound, InputError, StoreBusy.
+        """
+        from honewheel.loop import forget
+
+        return forget.forget(
+            self.store,
+            self.config,
+            events=events,
+            source=source,
+            subject=subject,
+            who=by,
+            reason=reason,
+            now=self.clock(),
+        )
 
     # --- housekeeping ---------------------------------------------------------------------------
 

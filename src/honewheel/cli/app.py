@@ -22,10 +22,10 @@ SECTIONS = {
     "Feedback": "record import suite ask",
     "Training data": "synthesize sample quarantine dataset",
     "The wheel": "due cycle worker jobs report ablate",
-    "Looking": "status versions show trend failures trace explain",
+    "Looking": "status versions show diff trend failures trace explain",
     "Champions": "watch promote rollback",
     "Service": "serve keys audit",
-    "Housekeeping": "gc",
+    "Housekeeping": "gc forget",
 }
 VERBS = " ".join(SECTIONS.values()).split()
 _UsageError: Any = typer.BadParameter.__base__  # typer exports only this subclass of it
@@ -100,6 +100,7 @@ def register() -> None:
         cycle,
         dataset,
         feedback,
+        forget,
         project,
         quarantine,
         queue,
@@ -112,7 +113,7 @@ def register() -> None:
     )
 
     verbs = ablate, cycle, dataset, feedback, project, quarantine, queue, serve, synthesize, trend
-    assert all((*verbs, versions, watch, worker))  # importing them is all there is to do
+    assert all((*verbs, forget, versions, watch, worker))  # importing them is all there is to do
 
 
 def main() -> None:

@@ -53,7 +53,7 @@ def release(
     as_json: show.Json = False,
 ) -> None:
     """Let held events train again from the next cycle on."""
-    _told(wheel(context).release(*events, reason=reason, by=by or _me()), as_json)
+    _told(wheel(context).release(*events, reason=reason, by=by or me()), as_json)
 
 
 @quarantine.command()
@@ -65,7 +65,7 @@ def drop(
     as_json: show.Json = False,
 ) -> None:
     """Keep events out of every later dataset; the log keeps them."""
-    _told(wheel(context).drop(*events, reason=reason, by=by or _me()), as_json)
+    _told(wheel(context).drop(*events, reason=reason, by=by or me()), as_json)
 
 
 def _told(rulings: list[dict[str, object]], as_json: bool) -> None:
@@ -77,7 +77,7 @@ def _told(rulings: list[dict[str, object]], as_json: bool) -> None:
     show.say("The next cycle obeys: honewheel cycle")
 
 
-def _me() -> str:
+def me() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a user id without a name, as in a container

@@ -107,6 +107,8 @@ def _start(store: Store, config: Config, model: str, clock: Callable[[], datetim
         same = previous.config == _frozen(config) and _still_stands(store, previous)
         ruled = store.held.last()
         same = same and (ruled is None or ruled <= previous.as_of)
+        forgotten = store.erasure.last()
+        same = same and (forgotten is None or forgotten <= previous.as_of)
         if same and _measured(store, previous) == proof.suites(store, config, model):
             raise NothingNew(
                 "Nothing to do: no feedback or suite has arrived and no setting has changed since "

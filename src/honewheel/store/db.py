@@ -111,6 +111,25 @@ class Database:
         finally:
             _check.reset(token)
 
+    def rewrite(self, names: Sequence[str]) -> None:
+        """Rewrite tables (in SQLite the whole file, its log included) without their freed space.
+
+        Takes as long as copying them; writers wait meanwhile.
+        """
+        with self._guarded():
+            if not self.sqlite:
+                with self._engine.connect() as plain:
+                    alone = plain.execution_options(isolation_level="AUTOCOMMIT")
+                    for name in names:
+                        alone.exec_driver_sql(f'VACUUM (FULL) "{name}"')
+                return
+            raw = self._engine.raw_connection()  # sqlalchemy would begin a transaction
+            try:
+                raw.cursor().execute("VACUUM")
+                raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                raw.close()
+
     def now(self, connection: Connection) -> datetime:
         """The database's own clock, so that workers with wrong clocks agree on leases."""
         if self.sqlite:

@@ -90,6 +90,13 @@ class Files:
         self._sweep()
         return removed
 
+    def remove(self, digest: str) -> None:
+        """Remove one folder whatever needs it; no such folder is none to remove."""
+        if (folder := self._folder(digest)).is_dir():
+            gone = self.root / f".gone-{uuid.uuid4().hex}"
+            folder.rename(gone)
+            shutil.rmtree(gone)
+
     def _sweep(self) -> None:
         if not self.root.is_dir():
             return

@@ -13,6 +13,7 @@ from honewheel.store.cycles import Cycles
 from honewheel.store.datasets import Datasets
 from honewheel.store.db import Database
 from honewheel.store.deployments import Deployments
+from honewheel.store.erasure import Erasure
 from honewheel.store.files import Files
 from honewheel.store.held import Held
 from honewheel.store.intake import Intake
@@ -44,6 +45,7 @@ class Store:
         self.deployments = Deployments(self._db, self.versions)
         self.suites = Suites(self._db)
         self.cycles = Cycles(self._db)
+        self.erasure = Erasure(self._db)
         self.jobs = Jobs(self._db)
         self.trends = Trends(self._db, self.files)
         self.keys = Keys(self._db)
