@@ -57,7 +57,7 @@ def ours(folder: Path, *flags: str) -> Iterator[tuple[int, int, str]]:
         [*base, "keys", "create", "bench", "--json"], check=True, capture_output=True
     )
     process = subprocess.Popen(
-        [*base, "serve", "--port", "0"],
+        [*base, "serve", "--port", "0", "--no-worker"],
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,

@@ -326,7 +326,13 @@ class Gateway:
 
     def _streamed(self, job: _Job) -> Response:
         version, item, decoding = self._work(job)
-        pieces = _until(self._serving.stream(version, item, decoding), chat.stops(job.body))
+        cut: list[str] = []
+
+        def whole() -> Iterator[str]:
+            if not (yield from self._serving.stream(version, item, decoding)):
+                cut.append("length")
+
+        pieces = _until(whole(), chat.stops(job.body))
 
         def piece(text: str | None, reason: str | None = None) -> bytes:
             return answers.sse(
@@ -343,7 +349,7 @@ class Gateway:
             except HonewheelError as error:
                 yield answers.sse(answers.error_body(str(error), "internal_error"))
                 return
-            yield piece(None, "stop")
+            yield piece(None, *(cut or ["stop"]))
             yield await self._end(job, "".join(said))
 
         return _event_stream(chunks(), job)
