@@ -21,10 +21,10 @@ import httpx2 as httpx
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from ulid import ULID
 
 from honewheel import plugins
 from honewheel.errors import HonewheelError, InputError, NotFound
+from honewheel.ids import ulid
 from honewheel.records import Item, Version
 from honewheel.server import answers, chat
 from honewheel.server.access import Caller
@@ -190,7 +190,7 @@ class Gateway:
 
     async def _complete(self, kind: Kind, request: Request) -> Response:
         body = await _json(request)
-        name = f"{chat.PREFIX[kind]}{ULID()}"
+        name = f"{chat.PREFIX[kind]}{ulid()}"
         target = await asyncio.to_thread(self._target, body, _key(body, name))
         job = self._job(kind, name, body, target, request.scope[CALLER])
         if target.upstream is not None:
