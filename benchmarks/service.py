@@ -57,7 +57,7 @@ def ours(folder: Path, *flags: str) -> Iterator[tuple[int, int, str]]:
         [*base, "keys", "create", "bench", "--json"], check=True, capture_output=True
     )
     process = subprocess.Popen(
-        [*base, "serve", "--port", "0"],
+        [*base, "serve", "--port", "0", "--no-worker"],
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
@@ -177,7 +177,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     quick = parser.parse_args().quick
-    rounds, requests = (1, 3_000) if quick else (5, 8_000)
+    rounds, requests = (1, 3_000) if quick else (5, 5_000)
     with tempfile.TemporaryDirectory(prefix="honewheel-bench-") as root:
         metrics = measure(Path(root), rounds, requests)
     print(json.dumps({name: one["value"] for name, one in metrics.items()}, indent=2))

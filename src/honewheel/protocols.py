@@ -6,7 +6,7 @@ entry point names a zero-argument callable that returns an object satisfying the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -117,8 +117,11 @@ class Model(Protocol):
 class Streaming(Protocol):
     """What a model may bring beside `Model`: answers in pieces, for the gateway."""
 
-    def stream(self, item: Item, decoding: Decoding) -> Iterator[str]:
-        """The answer to one item as it comes; the pieces together are what `predict` gives."""
+    def stream(self, item: Item, decoding: Decoding) -> Generator[str, None, bool]:
+        """The answer to one item as it comes; the pieces together are what `predict` gives.
+
+        Returns whether it ended by itself, as `Prediction.stopped` does.
+        """
 
 
 class ModelFamily(Protocol):

@@ -272,6 +272,7 @@ def ask(live: Live, **more: Any) -> Any:
     return sdk(live).chat.completions.create(model="erd", messages=messages, **more)
 
 
+@pytest.mark.slow
 def test_a_version_on_trial_answers_its_share_and_a_bad_one_is_taken_back(folder: Any) -> None:
     flags = ["models.artifacts.watch.mode=canary", "models.artifacts.watch.share=0.5"]
     flags += ["models.artifacts.watch.min_outcomes=20"]
