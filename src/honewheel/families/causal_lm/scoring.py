@@ -71,7 +71,7 @@ class Scorer:
         most = _APART[torch.float32 if exact else torch.bfloat16]
         if not apart <= most and bool(together.isfinite().all()):
             raise ConfigError(
-                f"{type(self.model).__name__} reads a sequence differently beside another one (by "
+                f"{_architecture(self.model)} reads a sequence differently beside another one (by "
                 f"{apart:.2g} nats at a token), so it cannot be trained without padding. "
                 "Choose another base (Llama, Qwen, Mistral and Gemma work)."
             )
@@ -97,10 +97,15 @@ def token_losses(model: Any, part: Pass, bfloat16: bool) -> torch.Tensor:
         ).logits[0]
     if len(logits) != len(part.targets):
         raise ConfigError(
-            f"{type(model).__name__} computes logits for {len(logits)} positions where "
+            f"{_architecture(model)} computes logits for {len(logits)} positions where "
             f"{len(part.targets)} were asked for; this architecture cannot be trained here."
         )
     return cross_entropy(logits.float(), part.targets, reduction="none")
+
+
+def _architecture(model: Any) -> str:
+    """Name of the architecture, also under adapters."""
+    return str((model.config.architectures or [type(model).__name__])[0])
 
 
 def refuse_foreign(model: Any) -> None:
