@@ -95,6 +95,18 @@ def test_an_architecture_that_nobody_knows_is_refused_by_name(llama: Path, tmp_p
             FAMILY.open(str(base), None)
 
 
+def test_a_base_that_does_not_tell_its_sizes_is_refused_with_their_names(
+    llama: Path, tmp_path: Path
+) -> None:
+    base = Path(shutil.copytree(llama, tmp_path / "base"))
+    config = json.loads((base / "config.json").read_text())
+    config["n_layer"] = config.pop("num_hidden_layers")  # as GPT-2 calls it
+    (base / "config.json").write_text(json.dumps(config))
+    (found,) = FAMILY.check(spec(base), dataset())
+    assert (found.code, found.severity) == ("base", "error")
+    assert "(llama) does not tell its num_hidden_layers in config.json" in found.message
+
+
 def test_a_tokenizer_without_a_template_is_told_and_one_without_padding_is_fine(
     llama: Path, tmp_path: Path
 ) -> None:

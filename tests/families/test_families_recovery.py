@@ -12,8 +12,8 @@ import torch
 from causal_builders import dataset, make_base, spec
 
 from honewheel import atomic
-from honewheel.errors import NotEnoughMemory, TrainingFailed
-from honewheel.families.causal_lm import scoring
+from honewheel.errors import ConfigError, NotEnoughMemory, TrainingFailed
+from honewheel.families.causal_lm import loading, scoring
 from honewheel.families.causal_lm.collate import Pass
 from honewheel.families.causal_lm.family import CausalLM
 from honewheel.records import Progress, Spec
@@ -199,6 +199,32 @@ def test_a_row_that_does_not_fit_alone_fails_with_the_bytes_of_each_part(
 # --- architectures that would be trained wrongly -----------------------------------------------
 
 
+def test_a_model_whose_forward_pass_lacks_what_is_needed_is_refused_by_name() -> None:
+    class Elder(torch.nn.Module):
+        def forward(self, input_ids: torch.Tensor, logits_to_keep: int = 0) -> None: ...
+
+    with pytest.raises(ConfigError, match=r"Elder cannot be trained .* takes no position_ids"):
+        scoring.refuse_foreign(Elder())
+
+
+def test_short_convolutions_that_see_across_sequences_are_refused(tmp_path: Path) -> None:
+    """LFM2 takes every argument and trains, on sequences that would run into one another."""
+    import transformers
+
+    make_base(tmp_path / "base")
+    torch.manual_seed(0)
+    config = transformers.Lfm2Config(
+        vocab_size=264, hidden_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, intermediate_size=128, max_position_embeddings=256,
+        full_attn_idxs=[1], pad_token_id=0, eos_token_id=1, bos_token_id=None,
+        initializer_range=0.2,  # at the usual 0.02 an untrained layer adds next to nothing
+    )  # fmt: skip
+    with loading.quiet():
+        transformers.Lfm2ForCausalLM(config).save_pretrained(tmp_path / "base")
+    with pytest.raises(ConfigError, match="Lfm2ForCausalLM reads a sequence differently beside"):
+        trained(spec(tmp_path / "base"), tmp_path / "run")
+
+
 def test_layers_that_carry_a_state_from_one_sequence_to_the_next_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,5 +237,5 @@ def test_layers_that_carry_a_state_from_one_sequence_to_the_next_are_refused(
         return real(*given, bounds=((0, bounds[-1][1]),), **more)
 
     monkeypatch.setattr(attention, "attend", leaking)
-    with pytest.raises(Exception, match="reads a sequence differently beside another one"):
+    with pytest.raises(ConfigError, match="reads a sequence differently beside another one"):
         trained(spec(base), tmp_path / "run")

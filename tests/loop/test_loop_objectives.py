@@ -46,6 +46,7 @@ def test_a_cycle_learns_from_what_people_preferred(tmp_path: Path, objective: st
     judged = [point["val_loss"] for point in train["history"] if "val_loss" in point]
     assert judged[-1] < judged[0]
     assert any(step.message.startswith("reference ") for step in said)
+    assert f"lora, {objective} on honewheel/tiny" in [step.message for step in said]
 
 
 def test_a_cycle_without_pairs_says_what_is_missing_before_anything_is_trained(

@@ -24,6 +24,7 @@ from honewheel import atomic
 from honewheel.families.causal_lm.render import Encoded
 from honewheel.families.causal_lm.scoring import Scorer
 from honewheel.families.causal_lm.units import Unit
+from honewheel.families.causal_lm.work import Work
 from honewheel.records import Json, Spec, digest
 
 VERSION = 1
@@ -37,6 +38,15 @@ def cache(run_dir: Path, spec: Spec, precision: str, device: torch.device) -> Pa
     decisive: Json = [VERSION, spec.base_hash, spec.method, weights, precision, device.type]
     software: Json = [torch.__version__, transformers.__version__, torch.get_num_threads()]
     return run_dir.parent / "reference" / f"{digest([decisive, software])[:24]}.json"
+
+
+def complete(work: Work, scorer: Scorer, path: Path, report: Callable[[int, int], None]) -> Work:
+    """`work` with the references that its objective and its judge need (see `with_reference`)."""
+    if work.objective.needs_reference:
+        work = replace(work, units=with_reference(work.units, scorer, path, report))
+    if work.judge.needs_reference:
+        work = replace(work, val=with_reference(work.val, scorer, path, report))
+    return work
 
 
 def with_reference(

@@ -49,7 +49,6 @@ from honewheel.families.causal_lm.scoring import Scorer, refuse_foreign
 from honewheel.families.causal_lm.stopping import Best
 from honewheel.families.causal_lm.stream import Emit, stream
 from honewheel.families.causal_lm.trainer import ObjectiveTrainer
-from honewheel.families.causal_lm.units import Unit
 from honewheel.families.causal_lm.work import make as make_work
 from honewheel.records import Dataset, Progress, Spec, as_dict
 
@@ -159,6 +158,7 @@ class _Run:
             back_to = checkpoints.newest_step(self.checkpoints)
             self.retreat = retreat.begin(self.run_dir, error, back_to, self.retreat)
             self._report(message=f"{error}; back to update {back_to} with half the rate")
+            del self.trainer, self.model, self.optimizer, self.schedule  # room for the next
             return False
         return True
 
@@ -212,25 +212,16 @@ class _Run:
         rows = [row for unit in self.rows for row in unit.rows[:1]]
         if len(rows) > 1:
             scorer.refuse_mixing(rows)
-        path = reference.cache(self.run_dir, self.spec, precision, scorer.device)
-
-        def told(units: Sequence[Unit]) -> list[Unit]:
-            return reference.with_reference(
-                units,
-                scorer,
-                path,
-                lambda done, of: self._report(message=f"reference {done} of {of} rows"),
-            )
-
-        work = self.work
-        if work.objective.needs_reference:
-            work = replace(work, units=told(work.units))
-            if work.judge.needs_reference:
-                work = replace(work, val=told(work.val))
-        self.work, self.rows, self.val = work, work.units, work.val
+        self.work = reference.complete(
+            self.work,
+            scorer,
+            reference.cache(self.run_dir, self.spec, precision, scorer.device),
+            lambda done, of: self._report(message=f"reference {done} of {of} rows"),
+        )
+        self.rows, self.val = self.work.units, self.work.val
         return ObjectiveTrainer(
             scorer,
-            work,
+            self.work,
             Left(self.batches, self.update),
             self.optimizer,
             self.schedule,
