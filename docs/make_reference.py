@@ -116,6 +116,9 @@ MEANINGS: Mapping[str, str] = {
     "store.url": "`sqlite:///PATH` (relative to the project) or `postgresql://USER@HOST/DATABASE`",
     "store.files": "folder of adapters and sealed datasets",
     "store.keep_promoted": "champions whose files `gc` keeps",
+    "worker.poll_seconds": "seconds between looks at what is due",
+    "worker.lease_seconds": "seconds after which a silent worker loses its job",
+    "worker.attempts": "tries of one job before it is given up",
     "store.keep_refused": "other versions whose files `gc` keeps",
     "server.host": "address to listen on; one beyond this machine needs an API key first",
     "server.port": "port; 0 takes a free one",
@@ -281,7 +284,7 @@ def command(verb: str) -> Any:
 
 
 def verbs() -> list[str]:
-    """Every verb, those of `suite`, `dataset` and `quarantine` with their noun."""
+    """Every verb, those of `suite`, `dataset`, `jobs` and `quarantine` with their noun."""
     found: list[str] = []
     for name, one in command("").commands.items():
         found += [f"{name} {below}" for below in getattr(one, "commands", {})] or [name]

@@ -17,7 +17,7 @@ import wheels
 from honewheel.cli import app
 from honewheel.cli.app import DONE, FAILED, REFUSED, USAGE, VERBS, call
 
-NOUNS = ("suite", "quarantine", "dataset", "keys")  # verbs stand below them
+NOUNS = ("suite", "quarantine", "dataset", "jobs", "keys")  # verbs stand below them
 
 
 @pytest.fixture

@@ -144,6 +144,10 @@ def test_a_version_that_is_worse_is_taken_back_with_a_record_and_a_hold(wheel: A
     assert learnt
     assert learnt == held
     assert watch.route(wheel.store, "artifacts", "anybody").role == "champion"
+    released = wheel.release("artifacts@1", reason="it was the outage", by="ana")
+    assert {one["event"] for one in released} == learnt
+    with pytest.raises(NotFound, match=r"Nothing is held for artifacts@0"):
+        wheel.release("artifacts@0", reason="why", by="ana")
 
 
 def test_the_new_champion_is_watched_on_and_taken_back_too(wheel: Any) -> None:
