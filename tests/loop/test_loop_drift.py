@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,10 @@ from honewheel.records import Feedback, Progress, Response
 
 @pytest.fixture(scope="session")
 def turned(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project that has turned once; many of its prompts are held out."""
+    """A project that has turned once."""
     made = tmp_path_factory.mktemp("turned")
     with wheels.memo_installed(), wheels.open_wheel(wheels.project(made / "project")) as opened:
-        wheels.fill(opened, made, n=400, items=30)
+        wheels.fill(opened, made)
         assert opened.cycle().verdict == "promote"
     return made / "project"
 
@@ -73,21 +74,21 @@ def alarms(wheel: Any) -> list[tuple[str, str]]:
 
 
 def test_a_stable_stream_raises_no_alarm(wheel: Any) -> None:
-    say(wheel, 150, 1, 1.0)
+    say(wheel, 120, 1, 1.0)
     assert alarms(wheel) == []
 
 
 def test_a_fall_of_acceptance_and_of_validity_are_told_apart(wheel: Any) -> None:
-    say(wheel, 150, 2, 0.3)
+    say(wheel, 120, 2, 0.3)
     assert alarms(wheel) == [("ddl", "acceptance")]
     (found,) = drift.alarms(wheel.store, wheel.config, "artifacts")
     assert found.told.startswith("acceptance of ddl fell from 100 to ")
-    say(wheel, 150, 3, 0.3, valid=False)
+    say(wheel, 120, 3, 0.3, valid=False)
     assert ("ddl", "validity") in alarms(wheel)
 
 
 def test_an_alarm_is_measured_once_before_anything_is_learnt(wheel: Any) -> None:
-    say(wheel, 150, 4, 0.3)
+    say(wheel, 120, 4, 0.3)
     wheel.work(once=True)
     jobs = wheel.jobs()
     assert [job.kind for job in jobs] == ["measure"]
@@ -99,8 +100,15 @@ def test_an_alarm_is_measured_once_before_anything_is_learnt(wheel: Any) -> None
     assert len(wheel.jobs()) == 1
 
 
-def test_a_fall_that_the_champion_shows_is_a_reason_for_a_cycle(wheel: Any) -> None:
-    say(wheel, 400, 5, 0.3)
+@pytest.mark.slow
+def test_a_fall_that_the_champion_shows_is_a_reason_for_a_cycle(tmp_path: Path) -> None:
+    with wheels.open_wheel(wheels.project(tmp_path / "project")) as wheel:
+        wheels.fill(wheel, tmp_path, n=400)  # one in ten is held out
+        assert wheel.cycle().verdict == "promote"
+        fallen(wheel)
+
+
+def fallen(wheel: Any) -> None:
     rows = wheels.feedback(400, seed=9, shuffled=True)  # what users want now is something else
     wheel.import_file(wheels.write_jsonl(wheel.config.root / "new.jsonl", rows))
     found = drift.measure(wheel.store, wheel.config, "artifacts", quiet)
@@ -108,8 +116,6 @@ def test_a_fall_that_the_champion_shows_is_a_reason_for_a_cycle(wheel: Any) -> N
     assert "held-out prompts, " in found["why"]
     asked = {"alarms": ["acceptance of ddl fell"], "seq": wheel.store.log.last_seq()}
     wheel.store.jobs.add(drift.MEASURE, "artifacts", reason="drift", asked=asked)
-    from datetime import timedelta
-
     job = wheel.store.jobs.claim("one", timedelta(hours=1))
     wheel.store.jobs.finish(job, "done", found)
     told = state(wheel.store, wheel.config, "artifacts", quiet).drift
