@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import openai
+import pytest
 
 import honewheel as hw
 import wheels
 from server.conftest import running
 
 
+@pytest.mark.slow
 def test_a_real_model_streams_and_its_answer_is_recorded(tmp_path: Path) -> None:
     folder = tmp_path / "acme"
     hw.init(folder)

@@ -145,6 +145,7 @@ def test_without_a_worker_a_cycle_waits_and_can_be_called_off(live: Live) -> Non
         hw.Client(live.url).cycle(timeout=0.5)
 
 
+@pytest.mark.slow
 def test_a_worker_elsewhere_takes_what_was_asked_for_here(folder: Path) -> None:
     with wheels.open_wheel(folder) as wheel, running(wheel) as live:
         wheels.fill(wheel, folder)
