@@ -31,8 +31,9 @@ from honewheel.records import (
 class Range:
     """Allowed values of one hyperparameter, its default, and what to do when outside.
 
-    The one object behind validation, help and (later) the search space. Numbers are inclusive;
-    `choices` replaces `low`/`high` for words. `why` completes "outside it, ...".
+    The one object behind validation, help and the search space. Numbers are inclusive; `choices`
+    replaces `low`/`high` for words. `why` completes "outside it, ...". `search` is the part of
+    the range that a search tries unless it is told what to try; none: it leaves this one alone.
     """
 
     default: Json
@@ -40,6 +41,7 @@ class Range:
     high: float | None = None
     choices: tuple[str, ...] = ()
     log: bool = False
+    search: tuple[float, float] | None = None
     help: str = ""
     why: str = ""
 

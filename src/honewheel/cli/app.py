@@ -21,7 +21,7 @@ SECTIONS = {
     "Start": "demo init doctor config",
     "Feedback": "record import suite ask",
     "Training data": "synthesize sample quarantine dataset",
-    "The wheel": "due cycle report ablate",
+    "The wheel": "due cycle report ablate search",
     "Looking": "status versions show trend failures trace explain",
     "Champions": "promote rollback",
     "Housekeeping": "gc",
@@ -102,13 +102,14 @@ def register() -> None:
         project,
         quarantine,
         queue,
+        search,
         synthesize,
         trend,
         versions,
     )
 
-    verbs = ablate, cycle, dataset, feedback, project, quarantine, queue, synthesize, trend
-    assert all((*verbs, versions))  # importing them is all there is to do
+    verbs = ablate, cycle, dataset, feedback, project, quarantine, queue, search
+    assert all((*verbs, synthesize, trend, versions))  # importing them is all there is to do
 
 
 def main() -> None:

@@ -27,7 +27,13 @@ _SHARED = {
         help="updates of a training, whatever the epochs make; 0: as many as the epochs make",
     ),
     "batch_size": Range(
-        default=8, low=1, high=512, help="examples for each update", why="updates are too few"
+        default=8,
+        low=1,
+        high=512,
+        log=True,
+        search=(4, 32),
+        help="examples for each update",
+        why="updates are too few",
     ),
     "schedule": Range(
         default="linear",
@@ -82,11 +88,18 @@ _LORA = {
         low=1e-5,
         high=1e-2,
         log=True,
+        search=(1e-4, 1e-2),
         help="peak rate; 2e-4 is usual from 0.5B parameters up",
         why="a LoRA update either does not move the model or destroys it",
     ),
     "rank": Range(
-        default=16, low=1, high=256, help="rank of each update", why="full fine-tuning is cheaper"
+        default=16,
+        low=1,
+        high=256,
+        log=True,
+        search=(4, 64),
+        help="rank of each update",
+        why="full fine-tuning is cheaper",
     ),
     "alpha": Range(default=8, low=1, high=512, help="scale of the update, see rslora"),
     "rslora": Range(default=True, help="scale by alpha / sqrt(rank) instead of alpha / rank"),
@@ -99,6 +112,7 @@ _FULL = {
         low=1e-6,
         high=2e-3,
         log=True,
+        search=(1e-5, 2e-3),
         help="peak rate; 1e-5 is usual from 0.5B parameters up",
         why="full fine-tuning either does not move the model or destroys it",
     ),
