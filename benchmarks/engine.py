@@ -53,15 +53,16 @@ class Part:
     pairs: int
     every: bool = False
     rounds: int = ROUNDS
+    only: str = ""  # measure this precision only
 
 
 PARTS = (
     Part("5m", "5m", 4096, 54, every=True),
     Part("25m", "25m", 4096, 96),
-    Part("100m", "100m", 4096, 80),
+    Part("100m", "100m", 4096, 80, rounds=3, only="bf16"),
     Part("5m_32k", "5m", 32_768, 54),
-    Part("25m_32k", "25m", 32_768, 96),
-    Part("5m_500", "5m", 4096, 500),
+    Part("5m_500", "5m", 4096, 500, only="bf16"),
+    Part("25m_32k", "25m", 32_768, 96, only="bf16"),
 )
 JOB = "job"  # the whole job in fresh processes
 Row = dict[str, Any]
@@ -70,6 +71,7 @@ Row = dict[str, Any]
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="one small round, not written")
+    parser.add_argument("--report", action="store_true", help="write what was measured so far")
     parser.add_argument("--minutes", type=float, help="stop after the round that passes them")
     given = parser.parse_args()
     warnings.filterwarnings("ignore")
@@ -77,7 +79,11 @@ def main() -> int:
     log = Path(tempfile.mkdtemp()) / "quick.jsonl" if given.quick else LOG
     log.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + 60 * (given.minutes or 1e9)
-    for row in _measured(parts, log, rounds=1 if given.quick else ROUNDS, quick=given.quick):
+    _drop_unfinished(log)
+    todo: Iterator[Row] = iter(())
+    if not given.report:
+        todo = _measured(parts, log, rounds=1 if given.quick else ROUNDS, quick=given.quick)
+    for row in todo:
         with log.open("a") as file:
             file.write(json.dumps(row) + "\n")
         _tell(row)
@@ -89,7 +95,8 @@ def main() -> int:
     print(json.dumps(metrics, indent=1))
     if not given.quick:
         print(results_file.write("engine", metrics, range(ROUNDS), notes, packages=("trl",)))
-    log.unlink()
+    if not given.report:
+        log.unlink()
     return 0
 
 
@@ -98,15 +105,22 @@ def _measured(parts: Sequence[Part], log: Path, *, rounds: int, quick: bool) -> 
     from engine_sides import OURS, RIVALS
 
     known = {(row["part"], row["round"]) for row in _read(log) if row["last"]}
-    for part in parts:
+    for place, part in enumerate(parts):
+        if place == min(2, len(parts) - 1):
+            yield from _whole(known, rounds)
         if (part.name, "pilot") not in known and not (part.every and not quick):
             tried = replace(part, pairs=8 if quick else PILOT)
             sides = list(RIVALS)[3:5] if quick else list(RIVALS)
             yield from _round(tried, "pilot", [*sides[:1], *sides])  # the first warms up
         sides = [*OURS, *(RIVALS if part.every and not quick else _best(log, part.name))]
+        sides = [side for side in sides if side.endswith(part.only)]
         for number in range(part.rounds):
             if (part.name, number) not in known:
                 yield from _round(part, number, sides[:: -1 if number % 2 else 1])
+
+
+def _whole(known: set[Any], rounds: int) -> Iterator[Row]:
+    """The comparison of losses, and the whole job in fresh processes."""
     if ("one_step", 0) not in known:
         yield from _one_step()
     for number in range(rounds):
@@ -183,6 +197,14 @@ def _read(log: Path) -> list[Row]:
     return [json.loads(line) for line in log.read_text().splitlines()] if log.is_file() else []
 
 
+def _drop_unfinished(log: Path) -> None:
+    """Forget rows of a round that was killed before its last side: it is run again."""
+    rows = _read(log)
+    whole = {(row["part"], row["round"]) for row in rows if row["last"]}
+    kept = [row for row in rows if (row["part"], row["round"]) in whole]
+    log.write_text("".join(json.dumps(row) + "\n" for row in kept))
+
+
 def _tell(row: Row) -> None:
     print(f"{row['part']:<8} {row['round']!s:<6} {row['side']:<30} {row['train']:8.2f} CPU s")
     sys.stdout.flush()
@@ -201,9 +223,12 @@ def report(rows: Sequence[Row]) -> tuple[dict[str, Any], list[str]]:
         if sides:
             metrics |= _part(part.name, sides)
             notes.append(f"{part.name}: " + _described(rows, part.name, sides))
+        else:
+            notes.append(f"{part.name} was not measured")
     one = {row["side"]: row["loss"] for row in rows if row["part"] == "one_step"}
     apart = [abs(one["ours fp32"] - loss) for side, loss in one.items() if side != "ours fp32"]
-    metrics["sft_onestep_loss_diff"] = metric(max(apart), "nats/token")
+    if apart:
+        metrics["sft_onestep_loss_diff"] = metric(max(apart), "nats/token")
     metrics |= _job(_by_side(rows, JOB))
     loads = [row["load"] for row in rows]
     cores = len(os.sched_getaffinity(0))
@@ -216,33 +241,40 @@ def report(rows: Sequence[Row]) -> tuple[dict[str, Any], list[str]]:
 
 
 def _part(name: str, sides: dict[str, list[Row]]) -> dict[str, Any]:
-    times = {side: np.array([row["train"] for row in found]) for side, found in sides.items()}
-    rivals = {side: found for side, found in times.items() if not side.startswith("ours")}
-    best = min(rivals, key=lambda side: float(np.median(rivals[side])))
-    plain = min(
-        (side for side in rivals if side.endswith("fp32")),
-        key=lambda side: float(np.median(rivals[side])),
-    )
-    ours = min((times["ours bf16"], times["ours fp32"]), key=lambda found: float(np.median(found)))
-    found = {
-        f"sft_ratio_{name}": _ratio(rivals[best], times["ours bf16"]),
-        f"sft_ratio_{name}_fp32": _ratio(rivals[plain], times["ours fp32"]),
-        f"sft_tokens_per_cpu_second_{name}": metric(
-            sides["ours bf16"][0]["loss_tokens"] / float(np.median(ours)), "loss tokens/CPU s"
-        ),
+    """Ratios of one part; rounds that some side has not run yet are left out."""
+    count = min(map(len, sides.values()))
+    times = {
+        side: np.array([row["train"] for row in found][:count]) for side, found in sides.items()
     }
+    found: dict[str, Any] = {}
+    ours = times["ours bf16"]
+    found[f"sft_ratio_{name}"] = _ratio(_quickest(times, ""), ours)
+    if "ours fp32" in times:
+        found[f"sft_ratio_{name}_fp32"] = _ratio(_quickest(times, "fp32"), times["ours fp32"])
+    tokens = sides["ours bf16"][0]["loss_tokens"]
+    found[f"sft_speed_{name}"] = metric(tokens / float(np.median(ours)), "loss tokens/CPU s")
     if name == "5m":
-        apart = [
-            a["loss"] - b["loss"]
-            for a, b in zip(sides["ours fp32"], sides["TRL padding_free fp32"], strict=True)
-        ]
+        both = zip(sides["ours fp32"], sides["TRL padding_free fp32"], strict=False)
+        apart = [mine["loss"] - other["loss"] for mine, other in both]
         found["sft_final_loss_diff"] = metric(
             statistics.fmean(apart), "nats/token", min(apart), max(apart)
         )
     return found
 
 
+def _quickest(times: dict[str, Any], ending: str) -> Any:
+    """Times of the rival setting with the lowest median."""
+    rivals = [
+        found
+        for side, found in times.items()
+        if not side.startswith("ours") and side.endswith(ending)
+    ]
+    return min(rivals, key=lambda found: float(np.median(found)))
+
+
 def _job(sides: dict[str, list[Row]]) -> dict[str, Any]:
+    if not sides:
+        return {}
     ours, theirs = (np.array([row["train"] for row in sides[one]]) for one in ("ours", "TRL"))
     return {
         "original_job_seconds": metric(

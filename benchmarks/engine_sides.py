@@ -18,7 +18,7 @@ import engine_data
 import torch
 from transformers import DataCollatorForSeq2Seq, Trainer, TrainingArguments
 
-from honewheel.families.causal_lm import adapters, attention, loading
+from honewheel.families.causal_lm import adapters, attention, lean, loading
 from honewheel.families.causal_lm.collate import passes, plan
 from honewheel.families.causal_lm.family import CausalLM
 from honewheel.families.causal_lm.order import Left
@@ -55,6 +55,7 @@ class Run:
 def ours(job: Job, *, bfloat16: bool) -> Run:
     """The trainer that `honewheel cycle` runs, with its optimizer and schedule."""
     model = _model(job, attention.NAME)
+    lean.lighten(model)
     started, wall = time.process_time(), time.perf_counter()
     rows = Renderer(job.base).encode(engine_data.examples(list(job.pairs)))
     prepared = time.process_time()

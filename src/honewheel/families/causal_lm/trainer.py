@@ -83,6 +83,7 @@ class SupervisedTrainer(Trainer):  # type: ignore[misc]
         self.last_loss = self.last_rate = math.nan
         self.keep_losses = keep_losses
         self.last_losses: list[float] = []
+        self._walk_the_model_less(optimizer)
 
     def get_train_dataloader(self) -> DataLoader[Encoded]:
         """Batches of the plan, each as its passes; draws no random numbers."""
@@ -93,11 +94,26 @@ class SupervisedTrainer(Trainer):  # type: ignore[misc]
             generator=torch.Generator(),
         )
 
+    def _walk_the_model_less(self, optimizer: torch.optim.Optimizer) -> None:
+        """Leave out what costs a fifth of a small model's training and changes nothing.
+
+        The Trainer walks every module to clear and to clip gradients, where only adapters have
+        some, and collects garbage before it starts, where there is no earlier run to free.
+        """
+        self.trained = [weight for weight in self.model.parameters() if weight.requires_grad]
+        self.model.zero_grad = optimizer.zero_grad
+        self.accelerator.free_memory = lambda *held: list(held)
+
+    def _clip_grad_norm(self, model: Any) -> torch.Tensor:
+        norm: torch.Tensor = self.accelerator.clip_grad_norm_(self.trained, self.args.max_grad_norm)
+        return norm
+
     def training_step(
         self, model: Any, inputs: list[Pass], num_items_in_batch: object = None
     ) -> torch.Tensor:
         """Backward over one batch, pass by pass; returns its weighted mean loss (nats/token)."""
-        model.train()
+        if not model.training:
+            model.train()
         total = sum(float(part.weights.sum()) for part in inputs)
         mean = torch.zeros((), device=self.args.device)
         self.last_losses = []

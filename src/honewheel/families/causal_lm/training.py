@@ -24,7 +24,15 @@ import torch
 
 from honewheel import atomic
 from honewheel.errors import ConfigError, NotEnoughData, NotEnoughMemory, TrainingFailed
-from honewheel.families.causal_lm import adapters, attention, checkpoints, loading, memory, snapshot
+from honewheel.families.causal_lm import (
+    adapters,
+    attention,
+    checkpoints,
+    lean,
+    loading,
+    memory,
+    snapshot,
+)
 from honewheel.families.causal_lm.base import TOKENIZER_FILES, resolve
 from honewheel.families.causal_lm.collate import plan
 from honewheel.families.causal_lm.order import CURRICULUM, Left, Mastery, Order
@@ -168,7 +176,11 @@ class _Run:
         attention.register()
         whole = self.spec.method == "full"
         model = loading.load(self.folder, attention=attention.NAME, full_precision=whole)
-        return model if whole else adapters.attach(model, self.settings, self.spec.seed)
+        if whole:
+            return model
+        adapted = adapters.attach(model, self.settings, self.spec.seed)
+        lean.lighten(adapted)
+        return adapted
 
     def _pace(self, saved: checkpoints.Checkpoint | None) -> None:
         """Replace the plan by one in which rows wait for their time, where some have to."""
