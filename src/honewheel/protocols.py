@@ -88,6 +88,14 @@ class Task(Protocol):
         """Metrics in [0, 1]: at least score (valid x fact F1), valid, exact, equivalent."""
 
 
+@runtime_checkable
+class KnowsMachine(Protocol):
+    """What a family may bring besides: what it can do on this machine, for `honewheel doctor`."""
+
+    def machine(self) -> Sequence[Finding]:
+        """One finding a fact (`code` names it); of severity error when training is impossible."""
+
+
 class Model(Protocol):
     """A loaded version. Use as a context manager; it stays loaded until the exit."""
 

@@ -13,6 +13,7 @@ from causal_builders import dataset, example, spec
 from honewheel.errors import MissingExtra
 from honewheel.families.causal_lm import family, memory
 from honewheel.families.causal_lm.family import CausalLM
+from honewheel.families.causal_lm.render import Renderer
 from honewheel.protocols import ModelFamily
 from honewheel.records import Estimate
 
@@ -70,14 +71,62 @@ def test_examples_that_are_too_long_are_counted_as_a_warning_and_refused_when_al
 def test_a_run_that_does_not_fit_is_refused_with_the_bytes_of_each_part(
     llama: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    needed = FAMILY.estimate(spec(llama), dataset()).total_bytes
-    monkeypatch.setattr(memory, "available", lambda: needed)
+    needed = FAMILY.estimate(spec(llama), dataset())
+    assert needed.low_bytes < needed.total_bytes < needed.high_bytes
+    monkeypatch.setattr(memory, "available", lambda: needed.high_bytes)
     assert list(FAMILY.check(spec(llama), dataset())) == []
-    monkeypatch.setattr(memory, "available", lambda: needed - 1)
+    monkeypatch.setattr(memory, "available", lambda: needed.total_bytes)
+    (close,) = FAMILY.check(spec(llama), dataset())
+    assert (close.code, close.severity) == ("memory", "warning")
+    monkeypatch.setattr(memory, "available", lambda: needed.total_bytes - 1)
     (found,) = FAMILY.check(spec(llama), dataset())
     assert (found.code, found.severity) == ("memory", "error")
-    assert f"about {needed / 1e9:.2f} GB" in found.message
-    assert "libraries 0.65 GB" in found.message
+    assert f"about {needed.total_bytes / 1e9:.2f} GB" in found.message
+    assert "libraries 0.68 GB" in found.message
+
+
+def test_what_would_fit_is_named_with_its_bytes(llama: Path) -> None:
+    wide = spec(llama, "full", batch_size=64, tokens_per_pass=8192)
+    rows = Renderer(llama).encode([example(n, target="x" * 200) for n in range(64)])
+    needed = memory.estimate(llama, wide, rows).total_bytes
+    told = memory.plan(llama, wide, rows, needed - 1)
+    assert told is not None
+    assert told.startswith("tokens_per_pass = 4096 would fit (about ")
+    assert memory.plan(llama, wide, rows, needed) == (
+        f"tokens_per_pass = 8192 would fit (about {needed / 1e9:.2f} GB)"
+    )
+    least = {
+        method: memory.estimate(llama, spec(llama, method, tokens_per_pass=256), rows).total_bytes
+        for method in ("full", "lora")
+    }
+    assert least["lora"] < least["full"]
+    told = memory.plan(llama, wide, rows, least["full"] - 1)
+    assert told is not None
+    assert told.startswith('method = "lora" and tokens_per_pass = ')
+    assert memory.plan(llama, wide, rows, least["lora"] // 2) is None
+
+
+def test_bfloat16_keeps_less_and_auto_is_what_the_processor_has(
+    llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half, whole, auto = (
+        FAMILY.estimate(spec(llama, precision=name), dataset()).bytes_by_part["activations"]
+        for name in ("bfloat16", "float32", "auto")
+    )
+    assert half < whole
+    assert auto == (half if memory.processor_has_bfloat16() else whole)
+    info = tmp_path / "cpuinfo"
+    info.write_text("flags : fpu avx512f avx512_bf16\n")
+    assert memory.processor_has_bfloat16(info)
+    info.write_text("flags : fpu avx512f\n")
+    assert not memory.processor_has_bfloat16(info)
+
+
+def test_the_largest_size_grows_with_memory_and_adapters_reach_further() -> None:
+    for method in ("lora", "full"):
+        assert memory.largest(10**9 // 2, method) == 0
+        assert 0 < memory.largest(4 * 10**9, method) < memory.largest(32 * 10**9, method)
+    assert memory.largest(32 * 10**9, "lora") > 2 * memory.largest(32 * 10**9, "full")
 
 
 def test_the_estimate_counts_weights_and_what_is_trained(llama: Path) -> None:
@@ -87,9 +136,8 @@ def test_the_estimate_counts_weights_and_what_is_trained(llama: Path) -> None:
     full = FAMILY.estimate(spec(llama, "full"), dataset()).bytes_by_part
     adapter = 4 * 2 * (2 * 128 + 2 * 96 + 3 * 192)
     assert (lora["weights"], full["weights"]) == (4 * parameters, 4 * parameters)
-    assert (lora["adapter"], lora["gradients"], lora["optimizer"]) == (
-        4 * adapter, 4 * adapter, 8 * adapter,
-    )  # fmt: skip
+    assert (lora["adapter"], lora["optimizer"]) == (4 * adapter, 8 * adapter)
+    assert lora["gradients"] == max(0, 4 * adapter - lora["activations"] - lora["logits"])
     assert (full["adapter"], full["optimizer"]) == (0, 8 * parameters)
 
 

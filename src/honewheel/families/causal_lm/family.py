@@ -58,6 +58,10 @@ class CausalLM:
         rows = [row for row in Renderer(folder).encode(dataset.train) if len(row) <= limit]
         return memory.estimate(folder, spec, rows, os.cpu_count() or 1)
 
+    def machine(self) -> Sequence[Finding]:
+        """What this machine can train: processor, precision, memory, largest sizes by method."""
+        return memory.machine()
+
     def train(self, spec: Spec, dataset: Dataset, run_dir: Path) -> Iterator[Progress]:
         _prepare()
         from honewheel.families.causal_lm.training import train
@@ -109,8 +113,15 @@ def _check_lengths(rows: Sequence[Encoded], limit: int) -> list[Finding]:
 
 
 def _check_memory(folder: Path, spec: Spec, rows: Sequence[Encoded]) -> list[Finding]:
-    """A refusal when the run would not fit into the memory that is free."""
+    """A refusal when the run would not fit into the memory that is free, with what would.
+
+    A warning where it is expected to fit but need not.
+    """
     needed, free = memory.estimate(folder, spec, rows), memory.available()
-    if free is None or needed.total_bytes <= free:
+    if free is None or needed.high_bytes <= free:
         return []
-    return [Finding(code="memory", message=memory.explain(needed, free))]
+    fits = needed.total_bytes <= free
+    way_out = memory.plan(folder, spec, rows, int(free / memory.HIGH))
+    message = memory.explain(needed, free, way_out)
+    severity: Literal["error", "warning"] = "warning" if fits else "error"
+    return [Finding(code="memory", message=message, severity=severity)]

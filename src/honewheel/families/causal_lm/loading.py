@@ -12,6 +12,7 @@ import transformers
 from transformers.utils import logging as transformers_logging
 
 from honewheel.errors import Damaged
+from honewheel.families.causal_lm import memory
 
 
 def device() -> torch.device:
@@ -23,9 +24,7 @@ def has_bfloat16() -> bool:
     """Whether the processor multiplies bfloat16 matrices natively (else it is slower there)."""
     if torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    info = Path("/proc/cpuinfo")
-    flags = set(info.read_text().split()) if info.is_file() else set()
-    return bool(flags & {"avx512_bf16", "amx_bf16", "bf16"})
+    return memory.processor_has_bfloat16()
 
 
 def realised_precision(setting: str) -> str:

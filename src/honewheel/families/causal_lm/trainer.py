@@ -8,6 +8,7 @@ run left off, so a resumed run takes exactly the updates that are left.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -176,6 +177,19 @@ def token_losses(model: Any, part: Pass, bfloat16: bool) -> torch.Tensor:
             f"{len(part.targets)} were asked for; this architecture cannot be trained here."
         )
     return cross_entropy(logits.float(), part.targets, reduction="none")
+
+
+def probe(model: Any, rows: Sequence[Encoded], tokens_per_pass: int, bfloat16: bool) -> float:
+    """Seconds of one batch forward and backward, on the model's device; leaves no gradients."""
+    model.train()
+    weight = next(iter(model.parameters()))
+    started = time.monotonic()
+    for part in passes(rows, tokens_per_pass):
+        token_losses(model, part.to(weight.device), bfloat16).mean().backward()
+    if weight.device.type == "cuda":
+        torch.cuda.synchronize()
+    model.zero_grad(set_to_none=True)
+    return time.monotonic() - started
 
 
 def make_optimizer(

@@ -40,10 +40,11 @@ from honewheel.families.causal_lm.render import Renderer, longest
 from honewheel.families.causal_lm.schedule import make_schedule
 from honewheel.families.causal_lm.stopping import Best
 from honewheel.families.causal_lm.stream import Emit, stream
-from honewheel.families.causal_lm.trainer import SupervisedTrainer, make_optimizer
+from honewheel.families.causal_lm.trainer import SupervisedTrainer, make_optimizer, probe
 from honewheel.records import Dataset, Json, Progress, Spec, as_dict
 
 REPORT = "training.json"
+PROBE_FROM = 50  # updates from which a run is worth a first look at its widest batch
 
 
 def train(spec: Spec, dataset: Dataset, run_dir: Path) -> Iterator[Progress]:
@@ -152,6 +153,7 @@ class _Run:
             checkpoints.refuse_changed(saved.state["inputs"], self.inputs, self.run_dir)
             self.update = saved.state["update"]
         self._pace(saved)
+        self._probe()
         self.trainer = SupervisedTrainer(
             self.model,
             self.rows,
@@ -181,6 +183,29 @@ class _Run:
         adapted = adapters.attach(model, self.settings, self.spec.seed)
         lean.lighten(adapted)
         return adapted
+
+    def _probe(self) -> None:
+        """Where the run is long, its widest batch first: what does not fit fails here and now.
+
+        Before the Trainer seeds everything, so the weights do not depend on it.
+        """
+        left = self.batches[self.update :]
+        if len(left) < PROBE_FROM:
+            return
+        rows = sorted(self.rows, key=len, reverse=True)[: self.settings["batch_size"]]
+        bfloat16 = self.inputs["precision"] == "bfloat16"
+        seconds = probe(self.model, rows, self.settings["tokens_per_pass"], bfloat16)
+        tokens = sum(len(self.rows[index]) for batch in left for index in batch)
+        self.emit(
+            Progress(
+                stage="train",
+                step=self.update,
+                total=len(self.batches),
+                seconds_left=tokens * seconds / sum(map(len, rows)),
+                memory_bytes=memory.peak(),
+                message=f"the longest batch takes {seconds:.2g} s",
+            )
+        )
 
     def _pace(self, saved: checkpoints.Checkpoint | None) -> None:
         """Replace the plan by one in which rows wait for their time, where some have to."""
@@ -260,6 +285,8 @@ class _Run:
             val_loss=val_loss,
             learning_rate=self.trainer.last_rate if loss is not None else None,
             tokens_per_second=self._speed() if loss is not None else None,
+            seconds_left=self._left() if loss is not None else None,
+            memory_bytes=memory.peak() if loss is not None else None,
             message=message,
         )
         line = {"at": datetime.now(UTC).isoformat(), "threads": torch.get_num_threads()}
@@ -272,6 +299,12 @@ class _Run:
         done = self.batches[self.offset : self.update]
         tokens = sum(len(self.rows[index]) for batch in done for index in batch)
         return tokens / max(time.monotonic() - self.started, 1e-9)
+
+    def _left(self) -> float:
+        """Seconds that the updates to come will take, if nothing stops them earlier."""
+        done = self.update - self.offset
+        each = (time.monotonic() - self.started) / max(done, 1)
+        return each * (len(self.batches) - self.update)
 
     def _finish(self) -> None:
         if self.best.step is not None:
