@@ -61,6 +61,10 @@ class CausalLM:
         units = _units(spec, dataset, Renderer(folder), longest(spec.settings, folder))
         return memory.estimate(folder, spec, units, os.cpu_count() or 1)
 
+    def machine(self) -> Sequence[Finding]:
+        """What this machine can train: processor, precision, memory, largest sizes by method."""
+        return memory.machine()
+
     def train(self, spec: Spec, dataset: Dataset, run_dir: Path) -> Iterator[Progress]:
         _prepare()
         from honewheel.families.causal_lm.training import train

@@ -24,6 +24,7 @@ from honewheel import atomic
 from honewheel.families.causal_lm.render import Encoded
 from honewheel.families.causal_lm.scoring import Scorer
 from honewheel.families.causal_lm.units import Unit
+from honewheel.families.causal_lm.work import Work
 from honewheel.records import Json, Spec, digest
 
 VERSION = 1
@@ -37,6 +38,20 @@ def cache(run_dir: Path, spec: Spec, precision: str, device: torch.device) -> Pa
     decisive: Json = [VERSION, spec.base_hash, spec.method, weights, precision, device.type]
     software: Json = [torch.__version__, transformers.__version__, torch.get_num_threads()]
     return run_dir.parent / "reference" / f"{digest([decisive, software])[:24]}.json"
+
+
+def told(work: Work, scorer: Scorer, path: Path, say: Callable[[str], None]) -> Work:
+    """`work` whose units have the log-probabilities that its objective and its judge need."""
+
+    def known(units: Sequence[Unit]) -> list[Unit]:
+        return with_reference(
+            units, scorer, path, lambda done, of: say(f"reference {done} of {of} rows")
+        )
+
+    if not work.objective.needs_reference:
+        return work
+    work = replace(work, units=known(work.units))
+    return replace(work, val=known(work.val)) if work.judge.needs_reference else work
 
 
 def with_reference(
