@@ -74,11 +74,12 @@ def build(folder: Path, last: int) -> dict[str, Any]:
         wheel.store.datasets.seal(built.dataset, cycle, last)
     grown = database(folder).stat().st_size - before
     used = resource.getrusage(resource.RUSAGE_SELF)
+    peak = Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]  # KiB
     train = built.dataset.train
     return {
         "wall": time.perf_counter() - wall,
         "cpu": used.ru_utime + used.ru_stime,
-        "peak_mib": used.ru_maxrss / 1024,
+        "peak_mib": int(peak) / 1024,  # ru_maxrss of a child begins with its parent's
         "events": built.events,
         "held_out": len(gathered.held_out),
         "new": sum(row.role == "new" for row in train),

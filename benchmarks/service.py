@@ -13,12 +13,12 @@ import argparse
 import json
 import os
 import re
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +32,7 @@ import honewheel as hw
 
 CONNECTIONS = 64
 BATCH = 100
+WARM = 200  # requests before anything is measured
 SIZE = 1_024  # bytes of a row
 
 
@@ -57,7 +58,7 @@ def ours(folder: Path, *flags: str) -> Iterator[tuple[int, int, str]]:
         [*base, "keys", "create", "bench", "--json"], check=True, capture_output=True
     )
     process = subprocess.Popen(
-        [*base, "serve", "--port", "0"],
+        [*base, "serve", "--port", "0", "--no-worker"],
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
@@ -73,19 +74,18 @@ def ours(folder: Path, *flags: str) -> Iterator[tuple[int, int, str]]:
 
 
 @contextmanager
-def rival(folder: Path) -> Iterator[tuple[int, int, str]]:
-    """(port, pid, "") of the plain endpoint."""
-    port = 18_431
-    words = f"-m uvicorn service_rival:app --port {port} --log-level warning --no-access-log"
+def plain(app: str, port: int, **environment: str) -> Iterator[tuple[int, int, str]]:
+    """(port, pid, "") of an application of this folder under uvicorn."""
+    words = f"-m uvicorn {app} --port {port} --log-level warning --no-access-log --lifespan off"
     process = subprocess.Popen(
         [sys.executable, *words.split()],
         cwd=Path(__file__).parent,
-        env={**os.environ, "RIVAL_DB": str(folder / "rival.db")},
+        env={**os.environ, **environment},
     )
     try:
-        for _ in range(100):
+        for _ in range(200):
             try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/docs", timeout=1).close()
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
                 break
             except OSError:
                 time.sleep(0.1)
@@ -114,6 +114,12 @@ def batches(port: int, key: str, requests: int) -> Callable[[int], bytes]:
     return made.__getitem__
 
 
+def asked(port: int, path: str, body: bytes, key: str) -> Callable[[int], bytes]:
+    """The same request each time."""
+    made = http_load.request(port, path, body, key)
+    return lambda _: made
+
+
 def spread(values: list[float], unit: str) -> Any:
     return metric(statistics.median(values), unit, min(values), max(values))
 
@@ -129,9 +135,11 @@ def measure(folder: Path, rounds: int, requests: int) -> dict[str, Any]:
     with (
         ours(folder / "plain") as (port, pid, key),
         ours(folder / "redacted", "--set", "events.redact=true") as (port2, pid2, key2),
-        rival(folder) as (port3, pid3, _),
+        plain("service_rival:app", 18_431, RIVAL_DB=str(folder / "rival.db")) as (port3, pid3, _),
     ):
         many = max(4, requests // 40)
+        for one, process, secret in ((port, pid, key), (port2, pid2, key2), (port3, pid3, "")):
+            checked(one, process, singles(one, secret), WARM)
         for _ in range(rounds):
             load = checked(port, pid, singles(port, key), requests)
             note(
@@ -158,11 +166,53 @@ def measure(folder: Path, rounds: int, requests: int) -> dict[str, Any]:
                 ingest_batch_cpu_us=1e6 * load.cpu / rows,
                 ingest_batch_events_per_cpu_s=rows / load.cpu,
             )
+    gateway(folder, rounds, max(200, requests // 10), note)
     units = {"us": "us", "p50": "ms", "p99": "ms", "fastapi": "x"}
     return {
         name: spread(values, units.get(name.rpartition("_")[2], "events/s"))
         for name, values in sorted(found.items())
     }
+
+
+def gateway(folder: Path, rounds: int, requests: int, note: Callable[..., None]) -> None:
+    """What the gateway adds to a bare proxy before the same upstream, recording included."""
+    body = json.dumps(
+        {"model": "erd", "messages": [{"role": "user", "content": "a museum has rooms " * 20}]}
+    ).encode()
+    path = "/v1/chat/completions"
+    stub = "http://127.0.0.1:18432"
+    flags = (
+        "models.artifacts.upstream.url=" + stub + "/v1",
+        "models.artifacts.upstream.model=stub",
+    )
+    with (
+        plain("service_stubs:upstream", 18_432),
+        plain("service_stubs:proxy", 18_433, UPSTREAM=stub) as (bare, bare_pid, _),
+        ours(folder / "gateway", *(word for flag in flags for word in ("--set", flag))) as (
+            port,
+            pid,
+            key,
+        ),
+    ):
+        for one, process, secret in ((bare, bare_pid, ""), (port, pid, key)):
+            checked(one, process, asked(one, path, body, secret), WARM)
+        for _ in range(rounds):
+            for connections in (1, 16, 64):
+                few = requests // 4 if connections == 1 else requests
+                loads = [
+                    checked(one, process, asked(one, path, body, key), few, connections)
+                    for one, process, key in ((bare, bare_pid, ""), (port, pid, key))
+                ]
+                for share, name in ((0.5, "p50"), (0.99, "p99")):
+                    added = loads[1].percentile(share) - loads[0].percentile(share)
+                    note(**{f"gateway_added_ms_{connections}_{name}": added})
+                    if connections == 1:
+                        note(**{f"gateway_added_ms_{name}": added})
+                if connections == 64:
+                    note(
+                        gateway_cpu_us=1e6 * loads[1].cpu / few,
+                        proxy_cpu_us=1e6 * loads[0].cpu / few,
+                    )
 
 
 def checked(
@@ -177,7 +227,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     quick = parser.parse_args().quick
-    rounds, requests = (1, 3_000) if quick else (5, 8_000)
+    rounds, requests = (1, 1_000) if quick else (5, 1_500)
     with tempfile.TemporaryDirectory(prefix="honewheel-bench-") as root:
         metrics = measure(Path(root), rounds, requests)
     print(json.dumps({name: one["value"] for name, one in metrics.items()}, indent=2))
@@ -185,6 +235,9 @@ def main() -> None:
         f"medians of {rounds} rounds, with the least and the most; {SIZE}-byte rows with one thumb,"
         f" {CONNECTIONS} connections, SQLite with synchronous=FULL, one server process, one key",
         f"batches of {BATCH} on 4 connections; the load generator runs on the same cores",
+        "gateway_added_ms: over a bare proxy with the same client library, to the same upstream; "
+        "p50 and p99 without a number are with 1 connection; an answer is on disk before it is "
+        "given, so a disk flush is part of it",
         "fastapi: validation and one commit a row, no key check, no log of responses and feedback",
     ]
     if trouble := results_file.busy():

@@ -112,8 +112,9 @@ def main() -> None:
     if not quick:
         plain = Watch()
         notes = [
-            f"{equal:,} deployments of equal versions, {worse} of each worse one; outputs of the "
-            f"champion are accepted with probability {ACCEPTED}.",
+            f"{equal:,} deployments of equal versions, {worse} of each worse one; the seeds are "
+            f"the first and the last. Outputs of the champion are accepted with probability "
+            f"{ACCEPTED}.",
             f"Default settings: share {plain.share}, alpha {plain.alpha}, margin {plain.margin}, "
             f"min_outcomes {plain.min_outcomes}, after_outcomes {plain.after_outcomes}; _half has "
             "share 0.5.",
@@ -121,7 +122,7 @@ def main() -> None:
             "times as many requests are needed. low and high of requests are the 10 % and 90 % "
             "points, of shares a 95 % interval.",
         ]
-        print(results_file.write("watch", metrics, range(equal), notes))
+        print(results_file.write("watch", metrics, (0, equal - 1), notes))
 
 
 if __name__ == "__main__":

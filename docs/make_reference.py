@@ -60,6 +60,17 @@ MEANINGS: Mapping[str, str] = {
     "models.NAME.upstream.key_env": "environment variable that holds the endpoint's key; empty: "
     "none is sent",
     "models.NAME.upstream.timeout_seconds": "longest silence of the endpoint",
+    "models.NAME.watch.mode": "`off`: a promoted version is champion at once; `shadow`: it answers "
+    "unseen first; `canary`: it gets a share of the traffic first",
+    "models.NAME.watch.share": "share of the requests that the version on trial answers",
+    "models.NAME.watch.alpha": "chance that a version that is not worse is taken back",
+    "models.NAME.watch.margin": "points of acceptance that a version may lose and count as not "
+    "worse",
+    "models.NAME.watch.min_outcomes": "rated requests before a version on trial may become "
+    "champion, and before a champion's record counts",
+    "models.NAME.watch.after_outcomes": "rated requests for which a new champion is watched on; 0: "
+    "none",
+    "models.NAME.watch.cooldown_hours": "hours after a rollback in which no cycle is due",
     "tasks.NAME.kind": "what an artifact is; see [task kinds](task-kinds.md)",
     "tasks.NAME.gate.floor": "least mean score of a challenger, in points; 0 asks nothing",
     "tasks.NAME.gate.validity_floor": "least share of valid outputs, in points; 0 asks nothing",
@@ -107,6 +118,9 @@ MEANINGS: Mapping[str, str] = {
     "store.url": "`sqlite:///PATH` (relative to the project) or `postgresql://USER@HOST/DATABASE`",
     "store.files": "folder of adapters and sealed datasets",
     "store.keep_promoted": "champions whose files `gc` keeps",
+    "worker.poll_seconds": "seconds between looks at what is due",
+    "worker.lease_seconds": "seconds after which a silent worker loses its job",
+    "worker.attempts": "tries of one job before it is given up",
     "store.keep_refused": "other versions whose files `gc` keeps",
     "server.host": "address to listen on; one beyond this machine needs an API key first",
     "server.port": "port; 0 takes a free one",
@@ -200,24 +214,25 @@ def section(prefix: str) -> str:
     return "\n".join(lines)
 
 
-def hyperparameters(family: str, method: str) -> str:
-    """Table of the hyperparameters of one method, from its Range objects."""
+def hyperparameters(family: str, method: str, objective: str = "") -> str:
+    """Table of the hyperparameters of one method, from its Range objects; with an objective, of
+    those only that are there or differ because of it.
+    """
+    plain = plugins.family(family).ranges(method)
+    chosen = {"objective": objective} if objective else {}
+    rules = plugins.ranges(family, {"method": method, **chosen})[1]
     lines = ["| setting | default | allowed | meaning |", "|---|---|---|---|"]
-    for key, rule in plugins.family(family).ranges(method).items():
+    for key, rule in rules.items():
+        if objective and (key == "objective" or plain.get(key) == rule):
+            continue
         lines.append(f"| `{key}` | `{_toml(rule.default)}` | {_allowed(rule)} | {rule.help} |")
     return "\n".join(lines)
 
 
 def _allowed(rule: Range) -> str:
-    if rule.choices:
-        return ", ".join(f"`{word}`" for word in rule.choices)
-    if isinstance(rule.default, bool):
-        return "`true`, `false`"
-    return f"{_plain(rule.low)} .. {_plain(rule.high)}"
-
-
-def _plain(value: float | None) -> str:
-    return "" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:g}"
+    if rule.choices or isinstance(rule.default, bool):
+        return ", ".join(f"`{word}`" for word in rule.allowed.split(", "))
+    return rule.allowed
 
 
 def options(verb: str) -> str:
@@ -272,7 +287,7 @@ def command(verb: str) -> Any:
 
 
 def verbs() -> list[str]:
-    """Every verb, those of `suite`, `dataset` and `quarantine` with their noun."""
+    """Every verb, those of `suite`, `dataset`, `jobs` and `quarantine` with their noun."""
     found: list[str] = []
     for name, one in command("").commands.items():
         found += [f"{name} {below}" for below in getattr(one, "commands", {})] or [name]

@@ -102,6 +102,38 @@ def test_a_mistake_names_the_key_and_the_reason(
     assert expected in told(project, GOOD.replace(*change))
 
 
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (
+            'objective = "dpp"',
+            "'dpp' is none of sft, dpo, kto (lora). It was set in",
+        ),
+        (
+            "beta = 0.1",
+            "train.beta is no setting of lora (honewheel.toml line 11)",
+        ),
+        ('objective = "kto"\nsft_weight = 1.0', "train.sft_weight is no setting of lora, kto"),
+        ('objective = "dpo"\nbeta = 99.0', "beta: 99 is outside 0.01 .. 10 (lora, dpo)."),
+        ('objective = "dpo"\nlearning_rate = 0.005', "0.005 is outside 1e-07 .. 0.002 (lora, dpo)"),
+    ],
+)
+def test_settings_that_an_objective_has_not_are_refused_with_its_own_ranges(
+    project: Path, lines: str, expected: str
+) -> None:
+    assert expected in told(project, GOOD.replace("rank = 8", lines))
+
+
+def test_an_objective_brings_its_own_settings_and_defaults(project: Path) -> None:
+    project.write_text(GOOD.replace("rank = 8", 'objective = "dpo"\nbeta = 0.3'))
+    found = config.load(project, environment={})
+    given = found.hyperparameters("artifacts")
+    assert (given["objective"], given["beta"]) == ("dpo", 0.3)
+    assert given["learning_rate"] < 1e-3  # type: ignore[operator]
+    assert origin(found, "models.artifacts.train.sft_weight")[1] == "default"
+    assert found.method("artifacts") == "lora"
+
+
 def test_a_range_message_tells_method_and_place(project: Path) -> None:
     text = told(project, GOOD.replace("rank = 8", "learning_rate = 0.5"))
     assert "(lora)" in text

@@ -17,7 +17,6 @@ import contextlib
 import fcntl
 import json
 import os
-import secrets
 import threading
 import time
 import urllib.error
@@ -30,13 +29,13 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from honewheel.errors import ConfigError, HonewheelError, InputError, NotFound, Unreachable
+from honewheel.ids import ulid
 
 BATCH = 500  # rows a request when a spool is sent
 BATCH_BYTES = 4 << 20  # and at most so many bytes; the server takes twice as many
 ROW_BYTES = 1 << 20  # what the server takes as one row
 Row = dict[str, Any]
 _LATER = (408, 429, 500, 502, 503, 504, 507)  # the same request may succeed another time
-_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +143,25 @@ class Client:
         found = self._call("GET", f"/v1/models/{quote(model, safe='')}/versions")
         return list(found["versions"])
 
-    def cycle(self, model: str | None = None) -> str:
-        """Start a cycle; its id. Raises InputError (nothing new), Unreachable."""
-        return str(self._call("POST", "/v1/cycles", {"model": model} if model else {})["id"])
+    def cycle(self, model: str | None = None, timeout: float = 600.0) -> str:
+        """Start a cycle; its id, once a worker has taken it.
+
+        Raises InputError (nothing new, or it could not start), Unreachable after `timeout` s.
+        """
+        found = self._call("POST", "/v1/cycles", {"model": model} if model else {})
+        deadline = time.monotonic() + timeout
+        job = f"/v1/jobs/{found['job']}"
+        cycle = found["id"]
+        while cycle is None and time.monotonic() < deadline:
+            time.sleep(0.2)
+            found = self._call("GET", job)
+            cycle = found["cycle"]
+            if cycle is None and found["ended_at"] is not None:
+                result = found["result"] or {}
+                raise InputError(str(result.get("error") or result.get("why") or found["state"]))
+        if cycle is None:
+            raise Unreachable(f"No worker has taken the cycle within {timeout:g} s.")
+        return str(cycle)
 
     def wait(self, cycle: str, timeout: float = 3600.0) -> dict[str, Any]:
         """A cycle and its decision, once it has ended. Raises Unreachable after `timeout` s."""
@@ -382,7 +397,7 @@ def _ready(row: dict[str, Any]) -> dict[str, Any]:
     """
     found = {key: value for key, value in row.items() if value is not None}
     if not {"id", "response", "response_id"} & found.keys():
-        found["id"] = _new_id()
+        found["id"] = f"evt_{ulid()}"
     found.setdefault("created_at", datetime.now(UTC).isoformat())
     if isinstance(found["created_at"], datetime):
         found["created_at"] = found["created_at"].isoformat()
@@ -412,12 +427,6 @@ def _is_row(line: bytes) -> bool:
         return isinstance(json.loads(line), dict)
     except ValueError:
         return False
-
-
-def _new_id() -> str:
-    """`evt_` and a ULID: 48 bits of time, 80 random ones, in Crockford's base 32."""
-    number = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
-    return "evt_" + "".join(_ALPHABET[(number >> 5 * place) & 31] for place in range(25, -1, -1))
 
 
 def _key(row: dict[str, Any]) -> str:

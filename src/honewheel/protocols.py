@@ -6,7 +6,7 @@ entry point names a zero-argument callable that returns an object satisfying the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -44,6 +44,17 @@ class Range:
     search: tuple[float, float] | None = None
     help: str = ""
     why: str = ""
+
+    @property
+    def allowed(self) -> str:
+        """What a value may be, in words: "a, b", "true, false", "text", "1 .. 100"."""
+        if self.choices:
+            return ", ".join(self.choices)
+        if isinstance(self.default, bool):
+            return "true, false"
+        if isinstance(self.default, str):
+            return "text"
+        return f"{self.low:,.12g} .. {self.high:,.12g}"
 
     def problem(self, value: Json) -> str | None:
         """None when `value` is allowed, else the reason with the numbers."""
@@ -116,8 +127,11 @@ class Model(Protocol):
 class Streaming(Protocol):
     """What a model may bring beside `Model`: answers in pieces, for the gateway."""
 
-    def stream(self, item: Item, decoding: Decoding) -> Iterator[str]:
-        """The answer to one item as it comes; the pieces together are what `predict` gives."""
+    def stream(self, item: Item, decoding: Decoding) -> Generator[str, None, bool]:
+        """The answer to one item as it comes; the pieces together are what `predict` gives.
+
+        Returns whether it ended by itself, as `Prediction.stopped` does.
+        """
 
 
 class ModelFamily(Protocol):

@@ -51,7 +51,8 @@ def utc(when: datetime) -> datetime:
 
 def as_dict(record: Any) -> dict[str, Any]:
     """A record as plain JSON-ready data (datetimes as ISO text), for tables and `--json`."""
-    return {name: _plain(getattr(record, name)) for name in _names(type(record))}
+    kind: type = type(record)
+    return {name: _plain(getattr(record, name)) for name in _names(kind)}
 
 
 @cache

@@ -431,6 +431,15 @@ class Wheel:
         """From an event to every version it shaped, or from a version to the events behind it."""
         return lineage.trace(self.store, self.config, name)
 
+    def diff(self, left: str, right: str, *, outputs: int = 5) -> dict[str, Any]:
+        """Two versions of a model side by side: data, training, scores, differing answers.
+
+        Raises NotFound, InputError.
+        """
+        from honewheel.loop import diff
+
+        return diff.diff(self.store, self.config, left, right, outputs=outputs)
+
     def explain(self, event: str) -> dict[str, Any]:
         """Whether an event was trained on, and if not, why."""
         return lineage.explain(self.store, self.config, event)

@@ -14,10 +14,11 @@ import pytest
 import typer
 
 import wheels
+from honewheel import plugins
 from honewheel.cli import app
 from honewheel.cli.app import DONE, FAILED, REFUSED, USAGE, VERBS, call
 
-NOUNS = ("suite", "quarantine", "dataset", "keys")  # verbs stand below them
+NOUNS = ("suite", "quarantine", "dataset", "jobs", "keys")  # verbs stand below them
 
 
 @pytest.fixture
@@ -112,6 +113,28 @@ def test_init_then_config_then_status(
     assert "honewheel.toml line" in told
     assert call(["status", "--json"]) == DONE
     assert json.loads(capsys.readouterr().out)["log"]["events"] == 0
+
+
+def test_config_shows_the_ranges_of_a_model_with_default_and_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    assert call(["init"]) == DONE
+    capsys.readouterr()
+    assert call(["config", "--ranges", "artifacts"]) == DONE
+    told = capsys.readouterr().out
+    assert "1e-05 .. 0.01" in told
+    assert "sft, dpo, kto" in told
+    assert "outside it, a LoRA update either does not move" in told.replace("\n", " ")
+    given = ["--set", "models.artifacts.train.objective=dpo", "config", "--ranges", "artifacts"]
+    assert call([*given, "--json"]) == DONE
+    rows = {row["setting"]: row for row in json.loads(capsys.readouterr().out)}
+    family = plugins.family("causal-lm")
+    assert list(rows) == list(family.ranges("lora", "dpo"))  # type: ignore[call-arg]
+    assert (rows["beta"]["value"], rows["beta"]["low"], rows["beta"]["high"]) == (0.1, 0.01, 10.0)
+    assert call(["config", "--ranges", "artefacts"]) == USAGE
+    assert "Did you mean artifacts?" in capsys.readouterr().err
 
 
 def test_record_prints_an_id_that_show_knows(run: Any, tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def test_case_and_whitespace_do_not_count_for_the_exact_key(prompt: str, gap: st
 _prompts = st.text(st.characters(max_codepoint=0x17F, exclude_categories=["Cs"]), max_size=12)
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(_prompts, st.dictionaries(_prompts, _prompts, max_size=1)), max_size=6))
 def test_a_batch_of_exact_keys_is_that_of_one_by_one(
     asked: list[tuple[str, dict[str, str]]],
@@ -129,7 +129,7 @@ def test_a_batch_of_exact_keys_is_that_of_one_by_one(
     assert dedup.exact_keys(plain) == [dedup.exact_key(*one) for one in plain]
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(st.lists(st.text(st.characters(max_codepoint=127), max_size=12), max_size=6))
 def test_ascii_texts_are_folded_together_as_one_by_one(texts: list[str]) -> None:
     folded = text.canonical_ascii([one.encode() for one in texts])

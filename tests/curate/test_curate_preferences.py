@@ -550,3 +550,19 @@ def test_a_rejected_text_that_is_a_held_out_answer_leaks_too() -> None:
     kept, _, dropped = preferences.without_leaks(found(events).pairs, (), [answer])
     assert kept == ()
     assert "same prompt and target" in dropped[0].detail
+
+
+def test_of_very_many_thumbs_so_many_are_drawn_and_the_order_does_not_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    events = thumbs(30, 20)
+    whole = rated.rated(events, as_of=NOW)
+    assert len(whole) == 50
+    monkeypatch.setattr(rated, "MOST", 8)
+    drawn = rated.rated(events, as_of=NOW)
+    assert Counter(row.desirable for row in drawn) == {True: 8, False: 8}
+    assert {row.id for row in drawn} < {row.id for row in whole}
+    assert rated.rated(events[::-1], as_of=NOW) == drawn
+    assert rated.rated([*events, *events], as_of=NOW) == drawn
+    more = rated.rated(thumbs(31, 20), as_of=NOW)
+    assert len({row.id for row in more} - {row.id for row in drawn}) <= 1

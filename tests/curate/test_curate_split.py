@@ -38,17 +38,19 @@ def test_coin_flip_labels_are_not_learnable_across_the_split() -> None:
         for copy in range(4):
             prompts.append(requirement(seed) + ("", " thanks!", " please.", " asap")[copy])
             labels.append(label)
-    by_group, lost = _accuracy(prompts, labels, grouped=True)
-    by_row, _ = _accuracy(prompts, labels, grouped=False)
+    signed = dedup.signatures([(prompt, {}) for prompt in prompts])
+    by_group, lost = _accuracy(prompts, signed, labels, grouped=True)
+    by_row, _ = _accuracy(prompts, signed, labels, grouped=False)
     chance = 3 * (0.25 / 100) ** 0.5  # about 100 test groups, copies are no further evidence
     assert lost == 0
     assert abs(by_group - 0.5) < chance
     assert by_row > 0.9
 
 
-def _accuracy(prompts: list[str], labels: list[int], *, grouped: bool) -> tuple[float, int]:
+def _accuracy(
+    prompts: list[str], signed: list[bytes], labels: list[int], *, grouped: bool
+) -> tuple[float, int]:
     """1-nearest-neighbour accuracy on val and test from train, and rows in quarantine."""
-    signed = [dedup.signature(prompt, {}) for prompt in prompts]
     placed: list[dedup.Candidate] = []
     bands: dict[int, list[dedup.Candidate]] = {}
     lost = 0

@@ -73,6 +73,19 @@ def test_every_hyperparameter_is_told() -> None:
         assert told == list(plugins.family("causal-lm").ranges(method))
 
 
+@pytest.mark.parametrize("objective", ["dpo", "kto"])
+def test_every_hyperparameter_of_an_objective_is_told(objective: str) -> None:
+    text = page("configuration.md").partition(f'### `objective = "{objective}"`')[2]
+    for method in plugins.family("causal-lm").methods:
+        part = text.partition(f'`method = "{method}"`')[2].partition("<!-- end -->")[0]
+        told = re.findall(r"^\| `([a-z_]+)` \|", part, re.M)
+        given = {"method": method, "objective": objective}
+        there = plugins.ranges("causal-lm", given)[1]
+        assert told == [key for key in there if key in told]
+        assert {"learning_rate", "beta"} <= {*told} <= {*there}
+        assert {*there} - {*told} <= {*plugins.family("causal-lm").ranges(method)}
+
+
 def test_every_key_of_a_feedback_row_is_told() -> None:
     told = re.findall(r"^\| `([a-z_]+)` \|", page("feedback.md"), re.M)
     assert set(Row.model_fields) <= set(told)

@@ -97,15 +97,15 @@ def test_a_trial_survives_being_kept_as_json(
 
 def test_equal_versions_are_almost_never_called_worse() -> None:
     """Looked at after every outcome; benchmarks/watch.py does this 1,000 times over."""
-    words = [run(seed, 0.8, 0.8, share=0.3, limit=1500)[0] for seed in range(80)]
+    words = [run(seed, 0.8, 0.8, share=0.3, limit=1500)[0] for seed in range(50)]
     assert words.count("worse") <= 2
-    assert words.count("not worse") >= 60
+    assert words.count("not worse") >= 38
 
 
 def test_ten_points_worse_is_caught_and_nearly_never_passes() -> None:
-    found = [run(seed, 0.8, 0.7, share=0.5, limit=4000) for seed in range(40)]
-    assert sum(word == "worse" for word, _ in found) >= 38
-    assert sorted(step for _, step in found)[20] < 1500
+    found = [run(seed, 0.8, 0.7, share=0.5, limit=4000) for seed in range(30)]
+    assert sum(word == "worse" for word, _ in found) >= 28
+    assert sorted(step for _, step in found)[15] < 1500
 
 
 def test_not_worse_needs_the_asked_number_of_outcomes() -> None:

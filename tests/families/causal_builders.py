@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from honewheel.families.causal_lm.family import CausalLM
-from honewheel.records import Dataset, Example, Item, Json, Spec, Split
+from honewheel.records import Dataset, Example, Item, Json, Pair, Rated, Spec, Split
 
 TEMPLATE = (
     "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}{% endfor %}"
@@ -98,6 +99,46 @@ def dataset(train: int = 20, val: int = 6, name: str = "data", **changes: Any) -
         hash=name,
         train=tuple(example(number, **changes) for number in range(train)),
         val=tuple(example(1000 + number, "val") for number in range(val)),
+    )
+
+
+def pair(number: int, split: Split = "train", **changes: Any) -> Pair:
+    """Small letters apart are preferred to capital letters together."""
+    row = example(number, split)
+    given: dict[str, Any] = {
+        "id": f"p{number}",
+        "task": row.task,
+        "prompt": row.prompt,
+        "chosen": row.target,
+        "rejected": row.target.upper().replace(" ", ""),
+        "group": row.group,
+        "split": split,
+        "origin": "correction",
+    }
+    return Pair(**(given | changes))
+
+
+def rated(number: int, split: Split = "train", **changes: Any) -> Rated:
+    told = pair(number // 2, split)
+    good = number % 2 == 0
+    given: dict[str, Any] = {
+        "id": f"r{number}",
+        "task": told.task,
+        "prompt": told.prompt,
+        "output": told.chosen if good else told.rejected,
+        "desirable": good,
+        "group": told.group,
+        "split": split,
+    }
+    return Rated(**(given | changes))
+
+
+def preferences(train: int = 16, val: int = 4) -> Dataset:
+    held: list[Split] = ["train"] * train + ["val"] * val
+    return replace(
+        dataset(4, 3),
+        pairs=tuple(pair(i, split) for i, split in enumerate(held)),
+        rated=tuple(rated(i, split) for i, split in enumerate(held)),
     )
 
 

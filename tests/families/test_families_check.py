@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.util import find_spec
@@ -9,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from causal_builders import dataset, example, spec
-from test_families_preferences import preferences
+from causal_builders import dataset, example, make_tokenizer, preferences, spec
 
-from honewheel.errors import MissingExtra
+from honewheel.errors import ConfigError, MissingExtra
 from honewheel.families.causal_lm import family, memory, precision
 from honewheel.families.causal_lm.family import CausalLM
 from honewheel.families.causal_lm.render import Renderer
@@ -69,6 +70,59 @@ def test_examples_that_are_too_long_are_counted_as_a_warning_and_refused_when_al
     assert "1 of 4 training examples are longer than 256 tokens (longest 3" in some.message
     (every, *_) = FAMILY.check(spec(llama, max_tokens=16), data)
     assert every.severity == "error"
+
+
+def test_held_out_examples_that_are_too_long_are_counted_too(llama: Path) -> None:
+    data = replace(dataset(3, 2), val=(*dataset(0, 2).val, example(9, "val", target="x" * 300)))
+    (some,) = FAMILY.check(spec(llama), data)
+    assert (some.code, some.severity) == ("too-long", "warning")
+    assert "1 of 3 held-out examples are longer than 256 tokens" in some.message
+
+
+def test_empty_answers_are_refused_by_name(llama: Path) -> None:
+    data = replace(dataset(3), train=(*dataset(3).train, example(9, target=" \n")))
+    (found,) = FAMILY.check(spec(llama), data)
+    assert (found.code, found.severity) == ("empty", "error")
+    assert found.message.startswith("1 of 4 examples have an empty answer (first e9)")
+
+
+def test_an_architecture_that_nobody_knows_is_refused_by_name(llama: Path, tmp_path: Path) -> None:
+    base = Path(shutil.copytree(llama, tmp_path / "base"))
+    config = json.loads((base / "config.json").read_text())
+    for kind in ("holographic", "vit", None):  # of vision; not told
+        (base / "config.json").write_text(json.dumps(config | {"model_type": kind}))
+        (found,) = FAMILY.check(spec(base), dataset())
+        assert (found.code, found.severity) == ("base", "error")
+        assert f"is of the architecture {kind!r}, which transformers" in found.message
+        with pytest.raises(ConfigError, match=r"transformers \S+ cannot load the base in"):
+            FAMILY.open(str(base), None)
+
+
+def test_a_base_that_does_not_tell_its_sizes_is_refused_with_their_names(
+    llama: Path, tmp_path: Path
+) -> None:
+    base = Path(shutil.copytree(llama, tmp_path / "base"))
+    config = json.loads((base / "config.json").read_text())
+    config["n_layer"] = config.pop("num_hidden_layers")  # as GPT-2 calls it
+    (base / "config.json").write_text(json.dumps(config))
+    (found,) = FAMILY.check(spec(base), dataset())
+    assert (found.code, found.severity) == ("base", "error")
+    assert "(llama) does not tell its num_hidden_layers in config.json" in found.message
+
+
+def test_a_tokenizer_without_a_template_is_told_and_one_without_padding_is_fine(
+    llama: Path, tmp_path: Path
+) -> None:
+    base = Path(shutil.copytree(llama, tmp_path / "base"))
+    make_tokenizer(base, template=None)
+    (base / "chat_template.jinja").unlink(missing_ok=True)
+    settings = json.loads((base / "tokenizer_config.json").read_text())
+    settings.pop("pad_token")
+    (base / "tokenizer_config.json").write_text(json.dumps(settings))
+    (found,) = FAMILY.check(spec(base), dataset())
+    assert (found.code, found.severity) == ("template", "warning")
+    assert "prompts are shown as plain text" in found.message
+    assert len(list(FAMILY.train(spec(base, epochs=1), dataset(4, 0), tmp_path))) > 0
 
 
 def test_a_run_that_does_not_fit_is_refused_with_the_bytes_of_each_part(

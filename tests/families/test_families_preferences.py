@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from causal_builders import dataset, example, spec
+from causal_builders import pair, preferences, rated, spec
 
 from honewheel import atomic
 from honewheel.errors import NotEnoughData
@@ -21,49 +21,9 @@ from honewheel.families.causal_lm.kto import Kto
 from honewheel.families.causal_lm.render import Renderer
 from honewheel.families.causal_lm.scoring import Scorer
 from honewheel.families.causal_lm.units import EncodedPair, EncodedRated
-from honewheel.records import Dataset, Pair, Progress, Rated, Spec, Split
+from honewheel.records import Dataset, Progress, Spec, Split
 
 FAMILY = CausalLM()
-
-
-def pair(number: int, split: Split = "train", **changes: Any) -> Pair:
-    """Small letters apart are preferred to capital letters together."""
-    row = example(number, split)
-    given: dict[str, Any] = {
-        "id": f"p{number}",
-        "task": row.task,
-        "prompt": row.prompt,
-        "chosen": row.target,
-        "rejected": row.target.upper().replace(" ", ""),
-        "group": row.group,
-        "split": split,
-        "origin": "correction",
-    }
-    return Pair(**(given | changes))
-
-
-def rated(number: int, split: Split = "train", **changes: Any) -> Rated:
-    told = pair(number // 2, split)
-    good = number % 2 == 0
-    given: dict[str, Any] = {
-        "id": f"r{number}",
-        "task": told.task,
-        "prompt": told.prompt,
-        "output": told.chosen if good else told.rejected,
-        "desirable": good,
-        "group": told.group,
-        "split": split,
-    }
-    return Rated(**(given | changes))
-
-
-def preferences(train: int = 16, val: int = 4) -> Dataset:
-    held: list[Split] = ["train"] * train + ["val"] * val
-    return replace(
-        dataset(4, 3),
-        pairs=tuple(pair(i, split) for i, split in enumerate(held)),
-        rated=tuple(rated(i, split) for i, split in enumerate(held)),
-    )
 
 
 def preferring(base: Path, objective: str, method: str = "lora", **settings: Any) -> Spec:
@@ -171,8 +131,15 @@ def test_a_mismatched_row_has_its_own_prompt_and_the_answer_to_another(llama: Pa
 # --- what they teach ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", ["lora", "full"])
-@pytest.mark.parametrize("objective", ["dpo", "kto"])
+@pytest.mark.parametrize(
+    ("objective", "method"),
+    [
+        ("dpo", "lora"),
+        ("kto", "full"),
+        pytest.param("dpo", "full", marks=pytest.mark.slow),
+        pytest.param("kto", "lora", marks=pytest.mark.slow),
+    ],
+)
 def test_a_preference_is_learnt_and_carries_over_to_held_out_rows(
     llama: Path, tmp_path: Path, objective: str, method: str
 ) -> None:
@@ -200,6 +167,7 @@ def test_without_held_out_pairs_the_held_out_targets_judge_and_the_run_says_so(
     assert found["val_losses"][0][1] == pytest.approx(5.6, abs=0.3)  # nats a byte, untrained
 
 
+@pytest.mark.slow
 def test_an_sft_term_keeps_the_chosen_answers_likely(llama: Path, tmp_path: Path) -> None:
     """Without it DPO is content to make both less likely, the rejected ones more so."""
     data = preferences()

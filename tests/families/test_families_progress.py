@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from causal_builders import dataset, spec
+from causal_builders import dataset, preferences, spec
 from test_families_curriculum import paced
-from test_families_preferences import preferences
 
 from honewheel import atomic
 from honewheel.cli import show

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from causal_builders import spec
-from test_families_preferences import encoded, preferences
+from causal_builders import preferences, spec
+from test_families_preferences import encoded
 
 from honewheel.families.causal_lm import adapters, attention, loading
 from honewheel.families.causal_lm.dpo import Dpo

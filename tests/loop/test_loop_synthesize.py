@@ -141,6 +141,7 @@ def test_a_made_up_answer_never_overrules_a_real_question(wheel: Any, tmp_path: 
     """Recorded before intake saw the real one, so only intake can tell."""
     row = wheels.feedback(1)[0]
     file = prompts(tmp_path / "asked.jsonl", row["prompt"])
+    # Its id decides its split: with a drawn one, one run in ten would hold it out.
     wheel.record(**{key: row[key] for key in ("id", "task", "prompt", "output", "correction")})
     wheel.synthesize(Order(task="erd", origin="teacher", base="memo/echo", prompts=file))
     made = [event for event in events(wheel) if synthetic.is_synthetic(event.response)]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import wheels
-from honewheel.errors import NotFound, NothingNew
+from honewheel.errors import InputError, NotFound, NothingNew
 from honewheel.loop import watch
 from honewheel.records import Feedback, Response
 
@@ -144,6 +144,10 @@ def test_a_version_that_is_worse_is_taken_back_with_a_record_and_a_hold(wheel: A
     assert learnt
     assert learnt == held
     assert watch.route(wheel.store, "artifacts", "anybody").role == "champion"
+    released = wheel.release("artifacts@1", reason="it was the outage", by="ana")
+    assert {one["event"] for one in released} == learnt
+    with pytest.raises(NotFound, match=r"Nothing is held for artifacts@0"):
+        wheel.release("artifacts@0", reason="why", by="ana")
 
 
 def test_the_new_champion_is_watched_on_and_taken_back_too(wheel: Any) -> None:
@@ -273,3 +277,20 @@ def test_a_model_without_a_champion_cannot_be_routed(tmp_path: Path) -> None:
         pytest.raises(NotFound, match=r"no champion yet\. Run: honewheel cycle artifacts"),
     ):
         watch.route(opened.store, "artifacts", "key")
+
+
+def test_two_versions_side_by_side(wheel: Any) -> None:
+    found = wheel.diff("artifacts@0", "artifacts@1", outputs=3)
+    assert found["versions"] == ["artifacts@0", "artifacts@1"]
+    learnt = wheel.store.datasets.shown_events(wheel.version("artifacts@1").dataset)
+    assert found["data"]["events"] == [0, len(learnt)]
+    assert set(found["data"]["only"][1]) == learnt
+    assert found["data"]["only_by_task"][1]["erd"] > 0
+    assert found["spec"]["steps"] == [None, 3]
+    erd = next(row for row in found["scores"] if (row["task"], row["metric"]) == ("erd", "score"))
+    assert erd["items"] >= 40
+    assert erd["values"][1] > erd["values"][0] + 0.3
+    assert len(found["outputs"]) == 3
+    assert "vktext" in found["outputs"][0]["outputs"][1]
+    with pytest.raises(InputError, match="name two versions"):
+        wheel.diff("artifacts@1", "@1")

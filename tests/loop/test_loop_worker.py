@@ -215,8 +215,53 @@ def test_a_rollback_in_traffic_holds_the_next_cycle_back(wheel: Any) -> None:
     )
 
 
+ASLEEP = """\
+import os, signal, sys
+import honewheel as hw
+
+def tell(event, fields):
+    if event == "step" and fields["stage"] == "build":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    print(event, flush=True)
+
+hw.open(sys.argv[1], environment={}).work(tell=tell)
+"""
+
+
+@pytest.mark.slow
+def test_a_worker_that_wakes_up_after_its_lease_changes_nothing(
+    tmp_path: Path, store_url: str
+) -> None:
+    folder = wheels.project(tmp_path / "project", store_url)
+    with (folder / "honewheel.toml").open("a") as file:
+        file.write("\n[worker]\npoll_seconds = 0.2\nlease_seconds = 1\n")
+    with wheels.open_wheel(folder) as opened:
+        wheels.fill(opened, tmp_path)
+        opened.queue()
+        sleeper = start(folder, tmp_path, ASLEEP)
+        try:
+            while opened.jobs()[0].fence < 2:  # until the lease ran out and we claimed the job
+                threading.Event().wait(0.1)
+                if opened.jobs()[0].fence:
+                    opened.work(once=True)
+            assert opened.jobs()[0].state == "queued"  # the sleeper still holds the cycle's lock
+            assert opened.store.versions.next_number("artifacts") == 1
+            sleeper.send_signal(signal.SIGCONT)
+            while opened.jobs()[0].ended_at is None:
+                threading.Event().wait(0.2)
+                opened.work(once=True)
+        finally:
+            sleeper.kill()
+            sleeper.wait()
+        assert b"job lost" in (tmp_path / "workers.log").read_bytes()
+        assert [job.state for job in opened.jobs()] == ["done"]
+        assert [cycle.state for cycle in opened.cycles()] == ["done"]
+        assert [version.number for version in opened.versions()] == [0, 1]
+        assert [move.version for move in opened.store.versions.history("artifacts")] == [0, 1]
+
+
 WORK = """\
-import random, sys, threading, time
+import sys
 import honewheel as hw
 
 wheel = hw.open(sys.argv[1], environment={})
@@ -272,7 +317,7 @@ def test_three_workers_with_kills_do_each_job_exactly_once(
         assert len(hashes) == 1  # the same log, the same settings, the same dataset
 
 
-def start(folder: Path, tmp_path: Path) -> subprocess.Popen[bytes]:
+def start(folder: Path, tmp_path: Path, script: str = WORK) -> subprocess.Popen[bytes]:
     with (tmp_path / "workers.log").open("ab") as log:
-        words = [sys.executable, "-c", WORK, str(folder)]
+        words = [sys.executable, "-c", script, str(folder)]
         return subprocess.Popen(words, stdout=log, stderr=log)

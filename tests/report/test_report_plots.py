@@ -122,6 +122,16 @@ def test_a_run_without_validation_says_so() -> None:
     assert len(figure.axes[0].lines[1].get_xdata()) == 0
 
 
+def test_the_loss_axis_says_of_what_the_loss_is() -> None:
+    training = reported().training
+    assert isinstance(training, Training)
+    assert training.loss_axis == "loss, nats per token"
+    other = replace(training, settings={**training.settings, "objective": "dpo"})
+    assert other.loss_axis == "loss (dpo)"
+    _, figure = loss(other)
+    assert figure.axes[0].get_ylabel() == "loss (dpo)"
+
+
 def test_the_feedback_bar_has_a_segment_for_each_count_in_order() -> None:
     build = reported().build
     assert build is not None

@@ -98,9 +98,9 @@ def until(holds: Callable[[], Any]) -> None:
 
 
 @contextmanager
-def running(wheel: Any) -> Iterator[Live]:
+def running(wheel: Any, *, worker: bool = False) -> Iterator[Live]:
     """The wheel served on a free port until the block ends."""
-    found, app = server(wheel, port=0)
+    found, app = server(wheel, port=0, worker=worker)
     sock = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=found.run, args=([sock],))
     thread.start()

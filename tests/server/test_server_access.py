@@ -27,7 +27,7 @@ BODIES = {"/v1/models/{name}/promote": {"version": 1}, "/v1/feedback": ROW}
 
 
 def filled(path: str) -> str:
-    return path.replace("{name}", "artifacts").replace("{id}", "x")
+    return path.replace("{name}", "artifacts").replace("{id}", "x").replace("{number}", "7")
 
 
 def test_every_route_and_verb_without_a_key_is_refused(live: Live) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import threading
+from pathlib import Path
 from typing import Any
 
 import wheels
@@ -238,3 +239,23 @@ def test_what_one_request_brings_does_not_fail_its_neighbours(live: Live) -> Non
     for thread in threads:
         thread.join()
     assert found == {"evt_a": 202, "evt_b": 202, "evt_bad": 500, "evt_c": 202}
+
+
+def test_it_is_the_same_on_postgresql(tmp_path: Path, postgres_url: str) -> None:
+    folder = wheels.project(tmp_path / "acme", url=postgres_url)
+    with wheels.open_wheel(folder) as wheel, running(wheel) as live:
+        batch = [ROW | {"id": f"evt_{n}"} for n in range(50)] + [{"task": "erd"}]
+        found = live.post("/v1/feedback", batch)
+        assert (found.json["stored"], found.json["refused"]) == (50, 1)
+        threads = [
+            threading.Thread(target=live.post, args=("/v1/feedback", [row, ROW])) for row in batch
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert live.post("/v1/feedback", ROW | {"id": "evt_0", "output": "x"}).status == 409
+        assert wheel.store.log.counts()["events"] == 101
+        seqs = [event.seq for event in wheel.store.log.events(None, 1 << 60)]
+        assert seqs == list(range(1, 203, 2))
+        assert live.as_("admin").get("/v1/audit").json["audit"]

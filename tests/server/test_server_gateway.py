@@ -252,6 +252,7 @@ def test_when_the_store_is_down_the_gateway_answers_and_says_so(live: Live) -> N
     assert live.wheel.store.log.last_seq() == seen
 
 
+@pytest.mark.slow
 def test_a_few_versions_stay_loaded_and_the_oldest_goes(folder: Any) -> None:
     with wheels.open_wheel(folder, "server.loaded=1") as wheel, running(wheel) as live:
         wheels.fill(wheel, folder)
@@ -272,6 +273,7 @@ def ask(live: Live, **more: Any) -> Any:
     return sdk(live).chat.completions.create(model="erd", messages=messages, **more)
 
 
+@pytest.mark.slow
 def test_a_version_on_trial_answers_its_share_and_a_bad_one_is_taken_back(folder: Any) -> None:
     flags = ["models.artifacts.watch.mode=canary", "models.artifacts.watch.share=0.5"]
     flags += ["models.artifacts.watch.min_outcomes=20"]
@@ -292,6 +294,7 @@ def test_a_version_on_trial_answers_its_share_and_a_bad_one_is_taken_back(folder
         until(lambda: {ask(live).model for _ in range(8)} == {"artifacts@0"})
 
 
+@pytest.mark.slow
 def test_a_version_in_the_shadow_answers_too_and_nobody_is_shown_it(folder: Any) -> None:
     flags = ["models.artifacts.watch.mode=shadow", "models.artifacts.watch.share=0.99"]
     with wheels.open_wheel(folder, *flags) as wheel, running(wheel) as live:

@@ -82,6 +82,7 @@ def test_without_the_extra_it_says_what_to_install(
     assert "pip install 'honewheel[server]'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_whatever_moment_it_is_killed_at_nothing_acknowledged_is_lost(folder: Path) -> None:
     rng = random.Random(11)
     acknowledged: set[str] = set()

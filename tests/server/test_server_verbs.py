@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 import honewheel as hw
 import wheels
-from honewheel.errors import InputError, NotFound
+from honewheel.errors import InputError, NotFound, Unreachable
 from server.conftest import ROW, Live, running, until
 
 
@@ -35,10 +36,11 @@ def suites(wheel: Any, folder: Path) -> None:
         wheel.suite_import(wheels.write_jsonl(folder / f"{task}.jsonl", items), task=task)
 
 
+@pytest.mark.slow
 def test_good_feedback_is_promoted_poisoned_is_refused_and_there_is_a_way_back(
     folder: Path,
 ) -> None:
-    with wheels.open_wheel(folder) as wheel, running(wheel) as live:
+    with wheels.open_wheel(folder) as wheel, running(wheel, worker=True) as live:
         suites(wheel, folder)
         client = taught(live)
         name = client.cycle("artifacts")
@@ -86,7 +88,7 @@ def events(found: bytes) -> list[tuple[str, int, Any]]:
 
 
 def test_the_progress_of_a_cycle_can_be_followed_and_picked_up_again(folder: Path) -> None:
-    with wheels.open_wheel(folder) as wheel, running(wheel) as live:
+    with wheels.open_wheel(folder) as wheel, running(wheel, worker=True) as live:
         wheels.fill(wheel, folder)
         started = live.post("/v1/cycles", {})
         assert started.status == 202
@@ -101,11 +103,19 @@ def test_the_progress_of_a_cycle_can_be_followed_and_picked_up_again(folder: Pat
         assert again == told[-3:]
         assert live.post("/v1/cycles", {}).status == 409  # nothing new
         assert live.get("/v1/cycles/none/events").status == 404
-    with wheels.open_wheel(folder) as wheel, running(wheel) as live:  # another server
+    with wheels.open_wheel(folder) as wheel, running(wheel, worker=True) as live:  # another server
         assert [kind for kind, _, _ in events(live.get(path).body)] == ["end"]
 
 
-def test_a_cycle_that_cannot_start_tells_why(live: Live) -> None:
+@pytest.fixture
+def working(folder: Path) -> Iterator[Live]:
+    """A server with a worker."""
+    with wheels.open_wheel(folder) as wheel, running(wheel, worker=True) as found:
+        yield found
+
+
+def test_a_cycle_that_cannot_start_tells_why(working: Live) -> None:
+    live = working
     client = hw.Client(live.url)
     assert live.post("/v1/cycles", {"model": "none"}).status == 422
     assert live.post("/v1/cycles", {"modle": "artifacts"}).status == 422
@@ -117,6 +127,34 @@ def test_a_cycle_that_cannot_start_tells_why(live: Live) -> None:
     assert "min_examples" in found["error"]
     with pytest.raises(NotFound):
         client.wait("artifacts-0009")
+
+
+def test_without_a_worker_a_cycle_waits_and_can_be_called_off(live: Live) -> None:
+    found = live.post("/v1/cycles", {})
+    assert (found.status, found.json["id"]) == (202, None)
+    path = found.headers["location"]
+    assert path == f"/v1/jobs/{found.json['job']}"
+    assert live.post("/v1/cycles", {}).json["job"] == found.json["job"]  # asked twice, done once
+    assert (live.get(path).json["state"], live.get(path).json["cycle"]) == ("queued", None)
+    assert live.post(f"{path}/cancel", {"reason": "no"}).json["state"] == "cancelled"
+    assert live.post(f"{path}/cancel", {}).status == 422
+    assert [job["reason"] for job in live.get("/v1/jobs").json["jobs"]] == ["asked for by local"]
+    for missing in ("99", "x", "9" * 30):
+        assert live.get(f"/v1/jobs/{missing}").status == 404
+    with pytest.raises(Unreachable, match="No worker"):
+        hw.Client(live.url).cycle(timeout=0.5)
+
+
+@pytest.mark.slow
+def test_a_worker_elsewhere_takes_what_was_asked_for_here(folder: Path) -> None:
+    with wheels.open_wheel(folder) as wheel, running(wheel) as live:
+        wheels.fill(wheel, folder)
+        job = live.post("/v1/cycles", {}).json["job"]
+        with wheels.open_wheel(folder) as other:
+            other.work(once=True)
+        found = live.get(f"/v1/jobs/{job}").json
+        assert (found["state"], found["cycle"]) == ("done", "artifacts-0001")
+        assert [kind for kind, _, _ in events(live.get("/v1/cycles/artifacts-0001/events").body)]
 
 
 def test_bodies_of_verbs_are_checked(live: Live) -> None:

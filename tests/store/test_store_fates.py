@@ -115,7 +115,7 @@ _left_out = st.dictionaries(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(changes=st.lists(_left_out, min_size=1, max_size=5))
 def test_every_dataset_tells_what_it_was_sealed_with(
     changes: list[dict[str, tuple[str, str]]], one_store: Store, monkeypatch: pytest.MonkeyPatch

@@ -10,17 +10,18 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from honewheel import atomic
 from honewheel.errors import TrainingFailed
-from honewheel.records import Progress
+from honewheel.records import Dataset, Progress
 from honewheel.train import run as training
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "families"))
 
-from causal_builders import dataset, make_base, spec
+from causal_builders import dataset, make_base, preferences, spec
 
 
 @pytest.fixture(scope="module")
@@ -28,15 +29,23 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_base(tmp_path_factory.mktemp("base"))
 
 
-def train(base: Path, run_dir: Path, kill: Callable[[Progress], bool] | None = None) -> Path:
+def train(
+    base: Path,
+    run_dir: Path,
+    kill: Callable[[Progress], bool] | None = None,
+    data: Dataset | None = None,
+    **settings: Any,
+) -> Path:
     """Train in a child; SIGKILL it at the first report for which `kill` holds."""
-    given = spec(base, dropout=0.2, checkpoint_every=2, epochs=6, precision="auto")
+    usual = {"dropout": 0.2, "checkpoint_every": 2, "epochs": 6, "precision": "auto"}
+    given = spec(base, **(usual | settings))
 
     def listen(progress: Progress) -> None:
         if kill is not None and kill(progress):
             kill_child(run_dir)
 
-    return training.run("causal-lm", given, dataset(), run_dir, listen, threads=1)
+    rows = data or dataset()
+    return training.run("causal-lm", given, rows, run_dir, listen, threads=1)
 
 
 def kill_child(run_dir: Path) -> None:
@@ -58,6 +67,31 @@ def test_a_killed_run_is_resumed_and_ends_with_the_bytes_of_an_uninterrupted_one
         train(base, tmp_path / "killed", lambda progress: progress.step == 13)
     resumed = train(base, tmp_path / "killed")
     assert "resumed after update" in (tmp_path / "killed" / "log.jsonl").read_text()
+    assert atomic.verify(resumed) == atomic.verify(whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("objective", "moment"), [("dpo", "reference "), ("kto", ""), ("dpo", "resumed")]
+)
+def test_a_killed_run_on_preferences_ends_with_the_bytes_of_an_uninterrupted_one(
+    base: Path, tmp_path: Path, objective: str, moment: str
+) -> None:
+    """Killed while references are computed, between two updates, and twice."""
+    settings: dict[str, Any] = {"objective": objective, "batch_size": 4, "epochs": 3}
+    whole = train(base, tmp_path / "a" / "whole", None, preferences(), **settings)
+    run_dir = tmp_path / "b" / "killed"
+
+    def late(progress: Progress) -> bool:
+        return moment in progress.message if moment == "reference " else progress.step == 5
+
+    def again(progress: Progress) -> bool:
+        return "resumed" in progress.message
+
+    for kill in (late, *([again] if moment == "resumed" else [])):
+        with pytest.raises(TrainingFailed, match="SIGKILL"):
+            train(base, run_dir, kill, preferences(), **settings)
+    resumed = train(base, run_dir, None, preferences(), **settings)
     assert atomic.verify(resumed) == atomic.verify(whole)
 
 

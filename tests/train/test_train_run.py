@@ -24,7 +24,7 @@ from honewheel.errors import (
     StoreBusy,
     TrainingFailed,
 )
-from honewheel.records import Dataset, Example, Progress, Spec
+from honewheel.records import Dataset, Example, Pair, Progress, Rated, Spec
 from honewheel.train import child, inputs, messages
 from honewheel.train import run as training
 
@@ -73,6 +73,20 @@ def test_progress_is_streamed_and_the_child_gets_exactly_the_dataset(tmp_path: P
     assert inputs.read(tmp_path / "run").dataset == ROWS
     assert [row["prompt"] for row in found["rows"]] == ["p\u2028é", "q"]
     assert set(workers(tmp_path / "run")) - {os.getpid()}
+
+
+def test_the_child_gets_pairs_and_rated_answers_where_there_are_some(tmp_path: Path) -> None:
+    told: dict[str, Any] = {"task": "t", "prompt": "p\u2028", "group": "g", "split": "train"}
+    more = replace(
+        ROWS,
+        pairs=(Pair(id="a", chosen="c", rejected="r", origin="correction", **told),),
+        rated=(Rated(id="b", output="o", desirable=False, events=("evt_1",), **told),),
+    )
+    inputs.write(tmp_path, inputs.Inputs("brittle", SPEC, more, 1))
+    assert inputs.read(tmp_path).dataset == more
+    assert {path.name for path in (tmp_path / "inputs").glob("*.jsonl")} == {
+        "train.jsonl", "val.jsonl", "pairs.jsonl", "rated.jsonl",
+    }  # fmt: skip
 
 
 def test_a_complete_run_is_returned_without_a_new_process(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ SECTIONS = {
     "Feedback": "record import suite ask",
     "Training data": "synthesize sample quarantine dataset",
     "The wheel": "due cycle worker jobs report ablate search",
-    "Looking": "status versions show trend failures trace explain",
+    "Looking": "status versions show diff trend failures trace explain",
     "Champions": "watch promote rollback",
     "Service": "serve keys audit",
     "Housekeeping": "gc forget",

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from honewheel.cli import show
 from honewheel.cli.app import FAILED, app, wheel
 from honewheel.errors import ConfigError
+
+if TYPE_CHECKING:
+    from honewheel.config import Config
 
 
 @app.command()
@@ -41,7 +44,16 @@ def status(context: typer.Context, as_json: show.Json = False) -> None:
 
 
 @app.command()
-def config(context: typer.Context, as_json: show.Json = False) -> None:
+def config(
+    context: typer.Context,
+    ranges: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL", help="Every hyperparameter of this model: allowed, default, reason."
+        ),
+    ] = None,
+    as_json: show.Json = False,
+) -> None:
     """Every setting, its value, and where it came from."""
     from honewheel.config import find, load
 
@@ -50,11 +62,31 @@ def config(context: typer.Context, as_json: show.Json = False) -> None:
         raise ConfigError(f"There is no {path}.")
     file = path if path.is_file() else find(path.resolve())
     found = load(file, flags=context.obj["set"])
-    if as_json:
+    if ranges is not None:
+        _ranges(found, ranges, as_json)
+    elif as_json:
         show.out([asdict(value) for value in found.values])
     else:
         rows = [[value.path, repr(value.value), value.origin] for value in found.values]
         show.table(["setting", "value", "from"], rows)
+
+
+def _ranges(config: Config, model: str, as_json: bool) -> None:
+    """The `Range` objects that a model's method and objective choose, with what is set now."""
+    from honewheel.plugins import ranges
+
+    settings, now = config.model(model)[1], config.hyperparameters(model)
+    rules = ranges(settings.family, settings.train)[1]
+    if as_json:
+        show.out(
+            [{"setting": key, "value": now[key], **asdict(rule)} for key, rule in rules.items()]
+        )
+        return
+    rows = []
+    for key, rule in rules.items():
+        told = f"{rule.help}; outside it, {rule.why}" if rule.why else rule.help
+        rows.append([key, repr(now[key]), repr(rule.default), rule.allowed, told])
+    show.table(["setting", "value", "default", "allowed", "meaning"], rows)
 
 
 @app.command()

@@ -18,7 +18,12 @@ app.add_typer(quarantine, name="quarantine", rich_help_panel=None)
 
 SHOWN = 40  # lines of a list for people
 
-Events = Annotated[list[str], typer.Argument(help="Ids of events, as `quarantine list` shows.")]
+Events = Annotated[
+    list[str],
+    typer.Argument(
+        help="Ids of events, as `quarantine list` shows; MODEL@N: all held for that version."
+    ),
+]
 Reason = Annotated[str, typer.Option(help="Why; it is recorded.")]
 Who = Annotated[str | None, typer.Option("--by", help="Who decides; you by default.")]
 

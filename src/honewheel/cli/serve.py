@@ -35,9 +35,12 @@ def serve(
     port: Annotated[
         int | None, typer.Option(help="Port; server.port by default, 0 takes a free one.")
     ] = None,
+    no_worker: Annotated[
+        bool, typer.Option("--no-worker", help="Leave cycles to `honewheel worker` elsewhere.")
+    ] = False,
     as_json: show.Json = False,
 ) -> None:
-    """Serve the feedback API and the gateway until stopped."""
+    """Serve feedback API, gateway and a worker until stopped."""
     from importlib.util import find_spec
 
     for package in _PACKAGES:
@@ -53,7 +56,7 @@ def serve(
         show.say(f"honewheel listens on {address}   (OpenAI base_url: {address}/v1)")
 
     with show.run_log(project.config.root, "serve"):
-        run(project, host=host, port=port, listening=listening)
+        run(project, host=host, port=port, worker=not no_worker, listening=listening)
     show.say("stopped; everything acknowledged is on disk")
 
 

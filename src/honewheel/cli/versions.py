@@ -72,6 +72,41 @@ def trace(context: typer.Context, name: Name, as_json: show.Json = False) -> Non
 
 
 @app.command()
+def diff(
+    context: typer.Context,
+    left: Name,
+    right: Name,
+    outputs: Annotated[int, typer.Option(min=0, help="Differing answers shown.")] = 5,
+    as_json: show.Json = False,
+) -> None:
+    """Two versions side by side: data, training, scores and answers."""
+    found = wheel(context).diff(left, right, outputs=outputs)
+    if as_json:
+        show.out(found)
+        return
+    names, data = found["versions"], found["data"]
+    show.table(
+        ["", *names],
+        [
+            ["events trained on", *data["events"]],
+            ["  only there", *(len(one) for one in data["only"])],
+            *([name, *map(str, pair)] for name, pair in found["spec"].items()),
+        ],
+    )
+    for row in found["scores"]:
+        old, new = (100 * value for value in row["values"])
+        typer.echo(
+            f"{row['task']} {row['metric']}  {old:.1f} -> {new:.1f}  {new - old:+.1f}  "
+            f"({row['items']:,} prompts)"
+        )
+    for row in found["outputs"]:
+        old, new = (100 * value for value in row["scores"])
+        typer.echo(f"\n{row['suite']} {row['item']}  {old:.1f} -> {new:.1f}")
+        for name, text in zip(names, row["outputs"], strict=True):
+            typer.echo(f"--- {name}\n{text}")
+
+
+@app.command()
 def explain(
     context: typer.Context,
     event: Annotated[str, typer.Argument(help="Event or feedback id.")],

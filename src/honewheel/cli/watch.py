@@ -18,7 +18,7 @@ def watch(
     limit: Annotated[int, typer.Option(min=1, help="Trials shown of each model.")] = 5,
     as_json: show.Json = False,
 ) -> None:
-    """Versions on trial in live traffic: their share, outcomes and evidence."""
+    """Versions on trial in live traffic, and the evidence so far."""
     found = wheel(context).watch(model, limit)
     if as_json:
         show.out(found)

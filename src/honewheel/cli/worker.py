@@ -31,9 +31,9 @@ def worker(
         bool, typer.Option("--json", help="One JSON object a line on stderr.")
     ] = False,
 ) -> None:
-    """Run what is due and what is queued, and watch versions on trial, until stopped.
+    """Run what is due or queued, and watch versions on trial.
 
-    SIGTERM or Ctrl-C leaves a running cycle resumable and gives its job back at once.
+    Goes on until SIGTERM or Ctrl-C, which leave a running cycle resumable and give its job back.
     """
     project = wheel(context)
     stop = threading.Event()

@@ -13,9 +13,9 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -45,8 +45,7 @@ _BATCH = 256  # texts whose bytes are looked at together
 _BYTES = 4 * PERMUTATIONS  # of a signature
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
+class Candidate(NamedTuple):
     """An earlier response that shares a band or the exact key with a new one.
 
     Quarantined responses are no candidates: they are in no group that could leak.
@@ -59,8 +58,7 @@ class Candidate:
     split: Split
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
+class Link(NamedTuple):
     """Where a new response belongs. `split` is None when it founds its own group."""
 
     group: str

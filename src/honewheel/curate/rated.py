@@ -2,25 +2,32 @@
 
 A thumb says nothing of any other prompt's output, so thumbs are never made into pairs: two thumbs
 on *one* prompt are (see `preferences`), everything else stays as it was said.
+
+A long log holds a million thumbs, and KTO learns nothing more from the last of them: of each task
+at most MOST liked and MOST disliked outputs are taken, drawn by hash.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from statistics import fmean
 
 from honewheel.curate import balance, evidence, reward
 from honewheel.curate.preferences import Quality, usable
+from honewheel.curate.stock import Stock
 from honewheel.curate.text import canonical_target
+from honewheel.curate.trust import heard
 from honewheel.records import Event, Json, Rated, digest, utc
 
-VERSION = 1
+VERSION = 2
 
 GOOD = 0.6  # P(accept) from which an output is desirable, with thumbs and ratings above the middle
 BAD = 0.4  # up to which it is undesirable, with thumbs and ratings below the middle
+MOST = 20_000  # outputs of one task and one verdict that are taken
 _UNARY = ("thumb", "rating")
 
 
@@ -40,11 +47,8 @@ def rated(
     and `balance.labels` for the weights.
     """
     same: defaultdict[tuple[str, str, str], list[Event]] = defaultdict(list)
-    for event in usable(events, exclude_sources):
-        place, output = event.placement, event.response.output
-        assert place is not None  # usable
-        if output.strip() and _said(event):
-            same[event.response.task, place.exact, canonical_target(output)].append(event)
+    for event in usable(_Drawn(events, exclude_sources), exclude_sources):
+        same[_output(event)].append(event)
     found = [(row, _when(group)) for group in same.values() if (row := _row(group, quality))]
     siblings = Counter(row.group for row, _ in found)
     weighed = [
@@ -57,6 +61,58 @@ def rated(
         for row, at in found
     ]
     return tuple(sorted(balance.labels(weighed), key=lambda row: row.events))
+
+
+class _Drawn:
+    """The events of the outputs that are taken; of the others a number each is looked at.
+
+    Which those are depends neither on the order of the events nor on how many speak of an output.
+    """
+
+    def __init__(self, events: Iterable[Event], unheard: Container[str]) -> None:
+        self._events = events
+        self._unheard = unheard
+        drawn: Stock[tuple[str, int]] = Stock(
+            MOST, rank=lambda one: (one[1],), shelf=lambda one: one[0]
+        )
+        kept: set[tuple[str, int]] = set()
+        for event in events:
+            said = self._verdict(event)
+            if (
+                said is None
+                or (one := (f"{event.response.task}\x1f{said}", _number(event))) in kept
+            ):
+                continue
+            gone = drawn.offer(one)
+            if gone is not None:
+                kept.discard(gone)
+            if gone != one:
+                kept.add(one)
+        self._kept = {number for _, number in kept}
+
+    def __iter__(self) -> Iterator[Event]:
+        """The events, read again."""
+        for event in self._events:
+            if self._verdict(event) is not None and _number(event) in self._kept:
+                yield event
+
+    def _verdict(self, event: Event) -> bool | None:
+        """Whether thumbs and ratings like the output; None where there are none, or no output."""
+        said = _said(heard(event, self._unheard))
+        if not said or not event.response.output.strip():
+            return None
+        return fmean(said) > 0.5
+
+
+def _output(event: Event) -> tuple[str, str, str]:
+    """What was judged: outputs of one prompt that differ in layout only are the same."""
+    exact = "" if event.placement is None else event.placement.exact
+    return event.response.task, exact, canonical_target(event.response.output)
+
+
+def _number(event: Event) -> int:
+    whole = "\x1f".join(_output(event)).encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(whole, digest_size=8).digest(), "big")
 
 
 def _said(event: Event) -> list[float]:

@@ -39,7 +39,9 @@ def hashes(texts: Sequence[str], size: int) -> tuple[Numbers, npt.NDArray[np.uin
     data = np.frombuffer(b" ".join(plain) + b" ", dtype=np.uint8)
     ends_of_texts = np.cumsum([len(one) + 1 for one in plain])
     inside = data != _GAP
-    edges = np.flatnonzero(np.diff(inside, prepend=False))
+    edges = np.flatnonzero(inside[1:] != inside[:-1]) + 1
+    if inside[0]:
+        edges = np.concatenate([[0], edges])
     starts, ends = edges[::2], edges[1::2]
     words = _words(data, starts, ends)
     owner = np.searchsorted(ends_of_texts, starts, side="right")

@@ -24,9 +24,9 @@ from pydantic import (
     NaiveDatetime,
     ValidationError,
 )
-from ulid import ULID
 
 from honewheel.errors import InputError
+from honewheel.ids import ulid
 from honewheel.records import Feedback, FeedbackKind, Json, Response, SourceKind, digest, utc
 
 MAX_BYTES = 1 << 20  # of one row; larger ones are quarantined
@@ -92,7 +92,7 @@ class Entry:
 
 def new_id() -> str:
     """A fresh event id, sortable by time: `evt_` and a ULID."""
-    return f"evt_{ULID()}"
+    return f"evt_{ulid()}"
 
 
 def parse(raw: str, *, now: datetime, dated: datetime | None = None) -> Entry:

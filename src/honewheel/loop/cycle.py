@@ -234,7 +234,8 @@ def _train(turn: Turn, dataset: Dataset, champion: Version) -> Version:
             "seconds": (turn.clock() - started).total_seconds(),
         }
 
-    turn.say("train", f"{spec.method} on {spec.base}")
+    how = spec.settings.get("objective", "sft")
+    turn.say("train", f"{spec.method}{'' if how == 'sft' else f', {how}'} on {spec.base}")
     found = turn.journal.step("train", [dataset.hash, spec.hash], work)
     turn.say("train", f"{turn.model}@{found['version']} in {found['seconds']:.0f} s", done=True)
     return turn.store.versions.get(turn.model, found["version"])

@@ -15,7 +15,7 @@ from honewheel.config import Config
 from honewheel.curate import acceptance, panel, reward, rows, synthetic
 from honewheel.curate.rows import Row
 from honewheel.errors import StoreBusy
-from honewheel.loop import intake, trigger
+from honewheel.loop import drift, intake, trigger
 from honewheel.loop.trigger import Due, Panel, State, Sums
 from honewheel.records import Cycle, Event, Progress
 from honewheel.store import Store
@@ -54,7 +54,7 @@ def state(store: Store, config: Config, model: str, listen: Listener) -> State:
         waiting=found.waiting(),
         panel=_panel(store, config, model, last, found.prompts()),
         recorded={task: counts[task]["feedback"] for task in settings.tasks if task in counts},
-        drift=_drift(store, settings.tasks, last),
+        drift=(*_drift(store, settings.tasks, last), *drift.confirmed(store, model)),
         starts=tuple(cycle.started_at for cycle in recent),
         ended=max(ended, default=None),
         unfinished=unfinished,

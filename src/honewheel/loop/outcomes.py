@@ -77,17 +77,21 @@ def first_said(config: Config, event: Event, feedback: str) -> float | None:
     What comes later of the same response counts no more: an outcome that could still change would
     let the evidence be looked at and then altered. Simulated sources are not users.
     """
-    names = [item.id for item in event.feedback]
-    end = names.index(feedback) + 1
-    real = [item for item in event.feedback[:end] if item.source_kind != "simulated"]
-    unheard = config.settings.curate.unheard
-    heard = trust.heard(replace(event, feedback=tuple(real)), unheard).feedback
+    heard = heard_before(config, event, feedback).feedback
     if not heard or heard[-1].id != feedback:
         return None
     if acceptance.acceptance(replace(event, feedback=heard[:-1])) is not None:
         return None
     value = acceptance.acceptance(replace(event, feedback=heard))
     return None if value is None else float(value >= acceptance.ACCEPTED)
+
+
+def heard_before(config: Config, event: Event, feedback: str | None) -> Event:
+    """The event as users have spoken of it, up to a feedback row (None: all)."""
+    names = [item.id for item in event.feedback]
+    end = len(names) if feedback is None else names.index(feedback) + 1
+    real = [item for item in event.feedback[:end] if item.source_kind != "simulated"]
+    return trust.heard(replace(event, feedback=tuple(real)), config.settings.curate.unheard)
 
 
 def record_of(store: Store, config: Config, version: str) -> Record:

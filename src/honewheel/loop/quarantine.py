@@ -17,7 +17,7 @@ from honewheel.curate import narrow, reward, rows, trust
 from honewheel.curate.flags import Flag
 from honewheel.curate.screen import screen
 from honewheel.errors import InputError, NotFound
-from honewheel.loop import intake
+from honewheel.loop import intake, watch
 from honewheel.records import Event
 from honewheel.store import Store
 from honewheel.store.held import Ruling, RulingVerdict
@@ -79,18 +79,30 @@ def rule(
 ) -> list[Ruling]:
     """Release held events to train again, or drop events for good; the rulings that hold now.
 
-    Any recorded event may be dropped, and a dropped one released.
+    Any recorded event may be dropped, and a dropped one released. "artifacts@4" means every event
+    that the watch holds because it took that version back.
 
     Raises:
         NotFound: an event is not recorded.
         InputError: one to release is not held back, or may not train because it would leak.
     """
-    names = [_named(store, event).id for event in events]
+    names = [name for event in events for name in _meant(store, event)]
     if verdict == "release":
         _require_held(store, config, names)
     store.held.rule(names, verdict, reason=reason, who=who, at=at)
     rulings = store.held.rulings()
     return [rulings[name] for name in dict.fromkeys(names)]
+
+
+def _meant(store: Store, name: str) -> list[str]:
+    """The event of this id, or those that are held for a version."""
+    if "@" not in name:
+        return [_named(store, name).id]
+    who = watch.holder(name)
+    held = [one.event for one in store.held.rulings().values() if one.who == who]
+    if not held:
+        raise NotFound(f"Nothing is held for {name}: the watch has not taken it back.")
+    return held
 
 
 def _named(store: Store, event: str) -> Event:

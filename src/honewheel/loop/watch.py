@@ -275,13 +275,18 @@ def take_back(store: Store, model: str, reason: str, now: datetime) -> AliasMove
     return move
 
 
+def holder(version: str) -> str:
+    """Who holds what a version ("artifacts@4") learnt, in the rulings."""
+    return f"watch of {version}"
+
+
 def hold(store: Store, found: Deployment, reason: str, now: datetime) -> int:
     """Hold back what a version learnt and its baseline had not; returns how many events."""
     new = store.versions.get(found.model, found.version).dataset
     old = store.versions.get(found.model, found.baseline).dataset
     learnt = store.datasets.shown_events(new) if new else set()
     learnt -= store.datasets.shown_events(old) if old else set()
-    who = f"watch of {found.model}@{found.version}"
+    who = holder(f"{found.model}@{found.version}")
     if learnt:
         store.held.rule(sorted(learnt), "hold", reason=reason, who=who, at=now)
     return len(learnt)

@@ -32,8 +32,8 @@ from honewheel.errors import (
     StoreFull,
     TrainingStopped,
 )
-from honewheel.loop import due, watch
-from honewheel.records import Decision, Progress
+from honewheel.loop import drift, due, watch
+from honewheel.records import Decision, Json, Progress
 from honewheel.store import Store
 from honewheel.store.jobs import Job
 
@@ -109,7 +109,15 @@ class Worker:
             self._told("trial", model=model, **told)
 
     def _queue_due(self, model: str) -> None:
-        if any(job.ended_at is None for job in self.store.jobs.list(1, model)):
+        """Queue what is due: first to measure what an alarm is about, then to learn."""
+        if any(job.ended_at is None for job in self.store.jobs.list(5, model)):
+            return
+        if alarms := drift.to_measure(self.store, self.config, model):
+            told = [one.told for one in alarms]
+            asked: Json = {"alarms": told, "seq": max(one.seq for one in alarms)}
+            why = f"drift: {'; '.join(told)}"
+            job, _ = self.store.jobs.add(drift.MEASURE, model, reason=why, asked=asked)
+            self._told("queued", job=job.id, model=model, why=why)
             return
         found = due.due(self.store, self.config, model, self.clock(), lambda _: None)
         if found.fire:
@@ -139,9 +147,16 @@ class Worker:
         return False
 
     def _done(self, job: Job, pulse: _Pulse) -> bool:
-        """Turn the wheel and end the job with what came out."""
+        """Turn the wheel, or measure the champion, and end the job with what came out."""
+
+        def listen(step: Progress) -> None:
+            self._step(job, pulse, step)
+
         try:
-            decision = self.turn(job.model, lambda step: self._step(job, pulse, step))
+            if job.kind == drift.MEASURE:
+                found = drift.measure(self.store, self.config, job.model, listen)
+                return self._finish(job, "done", **found)
+            decision = self.turn(job.model, listen)
         except NothingNew as error:
             return self._finish(job, "done", verdict="nothing new", why=str(error))
         except Cancelled as error:

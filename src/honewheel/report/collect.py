@@ -79,7 +79,7 @@ class Build:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossPoint:
-    """One logged step of training; losses in nats per token."""
+    """One logged step of training; losses as `Training.loss_axis` says."""
 
     step: int
     loss: float | None = None
@@ -103,6 +103,12 @@ class Training:
     steps: int
     seconds: float
     run: str | None
+
+    @property
+    def loss_axis(self) -> str:
+        """What the losses are: of targets per token, of preferences per pair or rated answer."""
+        objective = self.settings.get("objective", "sft")
+        return "loss, nats per token" if objective == "sft" else f"loss ({objective})"
 
     @property
     def peak_rate(self) -> float | None:

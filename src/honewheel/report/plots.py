@@ -222,7 +222,7 @@ def loss(training: Training) -> tuple[str, Figure]:
     axes.set_xlim(left=0)
     axes.grid(True, color=RULE, linewidth=0.6)
     axes.set_xlabel("training step")
-    axes.set_ylabel("loss, nats per token")
+    axes.set_ylabel(training.loss_axis)
     legend_above(axes, 2)
     return title, figure
 

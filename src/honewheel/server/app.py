@@ -28,6 +28,7 @@ from honewheel.server.cycles import Cycles
 from honewheel.server.door import Door
 from honewheel.server.endpoints import (
     LARGE,
+    CancelBody,
     CycleBody,
     Endpoint,
     PromoteBody,
@@ -50,8 +51,9 @@ _log = logging.getLogger(__name__)
 class App:
     """An ASGI application over an open wheel, which outlives it."""
 
-    def __init__(self, wheel: Wheel, *, host: str | None = None) -> None:
-        """`host` is the address that is listened on, `server.host` by default.
+    def __init__(self, wheel: Wheel, *, host: str | None = None, worker: bool = False) -> None:
+        """`host` is the address that is listened on, `server.host` by default; with `worker` the
+        server also does what a worker does.
 
         Raises ConfigError when it is not loopback and there is no key.
         """
@@ -65,7 +67,8 @@ class App:
         self.serving = Serving(wheel, settings.loaded)
         recorder = Recorder(wheel, self.writer, self.metrics)
         self.gateway = Gateway(wheel, self.serving, recorder, self.metrics)
-        verbs = Verbs(wheel, Cycles(wheel), self.writer, self.metrics)
+        self.cycles = Cycles(wheel, worker=worker)
+        verbs = Verbs(wheel, self.cycles, self.writer, self.metrics)
         self.routes = routes(verbs, self.gateway, self._openapi)
         rows = feedback.Feedback(wheel, self.writer, self.access)
         self._door = Door(
@@ -92,6 +95,7 @@ class App:
     @asynccontextmanager
     async def _life(self, _: Starlette) -> AsyncIterator[None]:
         self.writer.start()
+        self.cycles.begin()
         tasks = [asyncio.create_task(work()) for work in (self._watch_keys, self._watch_outcomes)]
         try:
             yield
@@ -101,6 +105,7 @@ class App:
             for task in tasks:
                 with suppress(asyncio.CancelledError):
                     await task
+            await self.cycles.end()
             await self.gateway.close()
             await self.writer.stop()
             self.serving.close()
@@ -254,7 +259,7 @@ def routes(verbs: Verbs, gateway: Gateway, described: Any) -> tuple[Endpoint, ..
             summary="Start a cycle, or resume the one that was cut short",
             body=CycleBody,
             audited=True,
-            answers={202: "it runs; its id", 409: "nothing new, or too little data"},
+            answers={202: "it runs or waits; job and id", 409: "nothing new, or too little data"},
         ),
         Endpoint(
             method="GET",
@@ -279,6 +284,31 @@ def routes(verbs: Verbs, gateway: Gateway, described: Any) -> tuple[Endpoint, ..
             summary="Progress of a cycle as it runs here; ends with the cycle",
             gives="text/event-stream",
             answers={200: "events `progress`, then one `end`", 404: "no such cycle"},
+        ),
+        Endpoint(
+            method="GET",
+            path="/v1/jobs",
+            role="reviewer",
+            handler=verbs.jobs,
+            summary="The newest 1,000 jobs of the workers",
+        ),
+        Endpoint(
+            method="GET",
+            path="/v1/jobs/{number}",
+            role="reviewer",
+            handler=verbs.job,
+            summary="A job and the cycle that it runs",
+            answers={200: "the job", 404: "no such job"},
+        ),
+        Endpoint(
+            method="POST",
+            path="/v1/jobs/{number}/cancel",
+            role="operator",
+            handler=verbs.cancel,
+            summary="Call a job off: a waiting one at once, a running one at its next step",
+            body=CancelBody,
+            audited=True,
+            answers={200: "the job", 404: "no such job", 422: "it has ended"},
         ),
         Endpoint(
             method="GET",

@@ -1,7 +1,8 @@
-"""Cycles started over HTTP: each runs in a thread of its own, and its progress can be followed.
+"""The worker inside the server, and the progress of what it runs.
 
-The training itself is a child process, as always; a server that is stopped leaves a cycle that the
-next start resumes.
+A cycle that is asked for over HTTP is a job like any other (store/jobs.py). The server's own worker
+takes it at once; with `--no-worker` it waits for a worker elsewhere. The training itself is a child
+process, as always; a server that is stopped leaves a cycle that the next worker goes on with.
 """
 
 from __future__ import annotations
@@ -10,33 +11,55 @@ import asyncio
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from honewheel.errors import HonewheelError, NothingNew, StoreBusy
-from honewheel.records import Progress, as_dict
+from honewheel.errors import NotEnoughData, NothingNew, StoreBusy
+from honewheel.loop.worker import Worker
+from honewheel.records import Cycle, Decision, Progress, as_dict
 from honewheel.server import answers
+from honewheel.store.jobs import Job
 from honewheel.wheel import Wheel
 
 KEPT = 20  # runs whose progress is remembered
 STEPS = 5_000  # of one run
-LOOK_SECONDS = 0.2
-START_SECONDS = 30.0  # within which a cycle has been journaled, or has failed
+LOOK_SECONDS = 0.1
+START_SECONDS = 30.0  # within which a job has come so far that its cycle is journaled
+STOP_SECONDS = 10.0  # for the running step, when the server is stopped
 
 _log = logging.getLogger(__name__)
 
 
+class Bell(threading.Event):
+    """The event that stops a worker; its pause also ends when it is rung."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rung = threading.Event()
+
+    def ring(self) -> None:
+        """Have the worker look at once."""
+        self._rung.set()
+
+    def set(self) -> None:
+        super().set()
+        self._rung.set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self._rung.wait(timeout)
+        self._rung.clear()
+        return self.is_set()
+
+
 @dataclass(slots=True)
 class _Run:
-    """One call of `wheel.cycle`: what it said, and how it ended."""
+    """One turn of the wheel: what it said, and whether it is over."""
 
     model: str
-    cycle: str | None = None
     said: list[Progress] = field(default_factory=list)
     dropped: int = 0
     done: bool = False
-    error: HonewheelError | None = None
 
     def hear(self, step: Progress) -> None:
         self.said.append(step)
@@ -46,55 +69,88 @@ class _Run:
 
 
 class Cycles:
-    """The cycles that this server runs."""
+    """The cycles that this server runs, or has asked others to run."""
 
-    def __init__(self, wheel: Wheel) -> None:
+    def __init__(self, wheel: Wheel, *, worker: bool) -> None:
+        """With `worker` one works in a thread of the server, from `begin` to `end`."""
         self._wheel = wheel
-        self._runs: OrderedDict[str, _Run] = OrderedDict()
-        self._busy: set[str] = set()
+        self._bell = Bell()
+        self._thread: threading.Thread | None = None
+        self._runs: OrderedDict[str, _Run] = OrderedDict()  # by cycle
+        self.worker = worker
 
-    async def start(self, model: str | None) -> str:
-        """Start (or resume) a cycle; its id once it is journaled.
+    def begin(self) -> None:
+        if self.worker:
+            self._thread = threading.Thread(target=self._work, name="honewheel-worker", daemon=True)
+            self._thread.start()
 
-        Raises ConfigError, NothingNew, StoreBusy (one of this model is running), and whatever
-        ends it before it is journaled.
-        """
-        name = self._wheel.config.model(model)[0]
-        if name in self._busy:
-            raise StoreBusy(f"A cycle of {name} is running already.")
-        run = _Run(name)
-        before = {one.id for one in await asyncio.to_thread(self._wheel.cycles, name, 1_000)}
-        self._busy.add(name)
-        threading.Thread(
-            target=self._run, args=(run,), name=f"honewheel-cycle-{name}", daemon=True
-        ).start()
-        return await self._journaled(run, before)
+    async def end(self) -> None:
+        """Stop the worker at its next step; what it runs goes on with the next worker."""
+        self._bell.set()
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join, STOP_SECONDS)
 
-    def _run(self, run: _Run) -> None:
+    def _work(self) -> None:
+        wheel = self._wheel
+        Worker(wheel.store, wheel.config, self._turn, wheel.clock, self._bell, _tell).run()
+
+    def _turn(self, model: str, listen: Callable[[Progress], None]) -> Decision:
+        run = _Run(model)
+
+        def hear(step: Progress) -> None:
+            self._known(run)
+            run.hear(step)
+            listen(step)
+
         try:
-            self._wheel.cycle(run.model, run.hear)
-        except HonewheelError as error:
-            run.error = error
-            level = logging.INFO if isinstance(error, NothingNew) else logging.WARNING
-            _log.log(level, "cycle of %s: %s", run.model, error)
+            return self._wheel.cycle(model, hear)
         finally:
-            self._busy.discard(run.model)
             run.done = True
 
-    async def _journaled(self, run: _Run, before: set[str]) -> str:
-        """The id of the run's cycle. Raises what ended it without one."""
-        for _ in range(round(START_SECONDS / LOOK_SECONDS)):
-            found = await asyncio.to_thread(self._wheel.cycles, run.model, 1)
-            if found and (found[0].id not in before or found[0].state == "running"):
-                run.cycle = found[0].id
-                self._runs[run.cycle] = run
-                while len(self._runs) > KEPT:
-                    self._runs.popitem(last=False)
-                return run.cycle
-            if run.done and run.error is not None:
-                raise run.error
+    def _known(self, run: _Run) -> None:
+        """File a run under its cycle, which is journaled before it first says something."""
+        if run.said:
+            return
+        found = self._wheel.store.cycles.running(run.model)
+        if found is not None:
+            self._runs[found.id] = run
+            while len(self._runs) > KEPT:
+                self._runs.popitem(last=False)
+
+    # --- what HTTP asks -------------------------------------------------------------------------
+
+    async def start(self, model: str | None, reason: str) -> dict[str, Any]:
+        """Queue a cycle; its `job`, and its id as soon as it is journaled (None: it waits).
+
+        Raises ConfigError, NothingNew, NotEnoughData.
+        """
+        name = self._wheel.config.model(model)[0]
+        before = {one.id for one in await asyncio.to_thread(self._wheel.cycles, name, 1_000)}
+        job = await asyncio.to_thread(self._queue, name, reason)
+        for _ in range(round(START_SECONDS / LOOK_SECONDS) if self.worker else 0):
+            found, now = await asyncio.to_thread(self._journaled, job, before)
+            if found is not None:
+                return {"job": job.id, "id": found}
+            if now.ended_at is not None:
+                if (now.result or {}).get("cycle") not in before:
+                    raise _ended_early(now)
+                # It was about to end when it was taken for the one that is asked for.
+                job = await asyncio.to_thread(self._queue, name, reason)
             await asyncio.sleep(LOOK_SECONDS)
-        raise StoreBusy(f"The cycle of {run.model} has not started within {START_SECONDS:g} s.")
+        return {"job": job.id, "id": None}
+
+    def _queue(self, model: str, reason: str) -> Job:
+        job = self._wheel.queue(model, reason=reason)
+        self._bell.ring()
+        return job
+
+    def _journaled(self, job: Job, before: set[str]) -> tuple[str | None, Job]:
+        """The id of the cycle that a job runs, once it is journaled; and the job as it is now."""
+        now = self._wheel.store.jobs.get(job.id)
+        newest = next(iter(self._wheel.cycles(job.model, 1)), None)
+        if newest is not None and (newest.id not in before or newest.state == "running"):
+            return newest.id, now
+        return None, now
 
     async def follow(self, cycle: str, after: int) -> AsyncIterator[bytes]:
         """Server-sent events of a cycle from number `after` on: `progress`, then one `end`.
@@ -102,9 +158,9 @@ class Cycles:
         A cycle that runs elsewhere, or ran before this server started, has no steps to tell: only
         its end, once it is there.
         """
-        run = self._runs.get(cycle)
         number = after
         while True:
+            run = self._runs.get(cycle)
             ended = await self._ended(cycle, run)
             if run is not None:
                 number = max(number, run.dropped)
@@ -112,20 +168,32 @@ class Cycles:
                     number += 1
                     yield answers.sse(as_dict(step), number=number, event="progress")
             if ended is not None:
-                yield answers.sse(ended, number=number + 1, event="end")
+                yield answers.sse(summary(ended), number=number + 1, event="end")
                 return
+            if self._bell.is_set():
+                return  # the server stops; the client comes back to the next one
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def _ended(self, cycle: str, run: _Run | None) -> dict[str, Any] | None:
-        """The cycle, once nothing more happens to it here."""
+    async def _ended(self, cycle: str, run: _Run | None) -> Cycle | None:
+        """The cycle, once nothing more is said of it."""
         if run is not None and not run.done:
             return None
         found = await asyncio.to_thread(self._wheel.store.cycles.get, cycle)
-        if found.state == "running" and run is None:
-            return None
-        return summary(found) | {"stopped": found.state == "running"}
+        return None if found.state == "running" else found
 
 
-def summary(cycle: Any) -> dict[str, Any]:
+def summary(cycle: Cycle) -> dict[str, Any]:
     """A cycle without its settings."""
     return {key: value for key, value in as_dict(cycle).items() if key != "config"}
+
+
+def _ended_early(job: Job) -> Exception:
+    result = job.result or {}
+    why = str(result.get("error") or result.get("why") or f"the job is {job.state}")
+    if result.get("verdict") == "nothing new":
+        return NothingNew(why)
+    return StoreBusy(why) if job.state == "cancelled" else NotEnoughData(why)
+
+
+def _tell(event: str, fields: dict[str, Any]) -> None:
+    _log.info("%s %s", event, fields)

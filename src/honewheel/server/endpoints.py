@@ -64,3 +64,9 @@ class CycleBody(_Body):
     """Which registered model; the only one by default."""
 
     model: str | None = None
+
+
+class CancelBody(_Body):
+    """Why; it is recorded."""
+
+    reason: str = Field(default="asked for", min_length=1, max_length=2_000)

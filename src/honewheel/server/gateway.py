@@ -21,10 +21,10 @@ import httpx2 as httpx
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from ulid import ULID
 
 from honewheel import plugins
 from honewheel.errors import HonewheelError, InputError, NotFound
+from honewheel.ids import ulid
 from honewheel.records import Item, Version
 from honewheel.server import answers, chat
 from honewheel.server.access import Caller
@@ -190,7 +190,7 @@ class Gateway:
 
     async def _complete(self, kind: Kind, request: Request) -> Response:
         body = await _json(request)
-        name = f"{chat.PREFIX[kind]}{ULID()}"
+        name = f"{chat.PREFIX[kind]}{ulid()}"
         target = await asyncio.to_thread(self._target, body, _key(body, name))
         job = self._job(kind, name, body, target, request.scope[CALLER])
         if target.upstream is not None:
@@ -326,7 +326,13 @@ class Gateway:
 
     def _streamed(self, job: _Job) -> Response:
         version, item, decoding = self._work(job)
-        pieces = _until(self._serving.stream(version, item, decoding), chat.stops(job.body))
+        cut: list[str] = []
+
+        def whole() -> Iterator[str]:
+            if not (yield from self._serving.stream(version, item, decoding)):
+                cut.append("length")
+
+        pieces = _until(whole(), chat.stops(job.body))
 
         def piece(text: str | None, reason: str | None = None) -> bytes:
             return answers.sse(
@@ -343,7 +349,7 @@ class Gateway:
             except HonewheelError as error:
                 yield answers.sse(answers.error_body(str(error), "internal_error"))
                 return
-            yield piece(None, "stop")
+            yield piece(None, *(cut or ["stop"]))
             yield await self._end(job, "".join(said))
 
         return _event_stream(chunks(), job)

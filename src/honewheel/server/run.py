@@ -51,10 +51,12 @@ class Server(uvicorn.Server):
             loop.remove_signal_handler(number)
 
 
-def server(wheel: Wheel, *, host: str | None = None, port: int | None = None) -> tuple[Server, App]:
+def server(
+    wheel: Wheel, *, host: str | None = None, port: int | None = None, worker: bool = False
+) -> tuple[Server, App]:
     """A server that is ready to run, and its application. Raises ConfigError."""
     settings = wheel.config.settings.server
-    app = App(wheel, host=host)
+    app = App(wheel, host=host, worker=worker)
     config = uvicorn.Config(
         app,
         host=(host or settings.host).strip("[]"),
@@ -78,13 +80,14 @@ def serve(
     *,
     host: str | None = None,
     port: int | None = None,
+    worker: bool = True,
     listening: Callable[[str], Any],
 ) -> None:
     """Serve until SIGINT or SIGTERM; `listening` hears the address once there is one.
 
     Raises ConfigError: the address is taken, or open to others without a key.
     """
-    found, _ = server(wheel, host=host, port=port)
+    found, _ = server(wheel, host=host, port=port, worker=worker)
     uvloop.run(_serve(found, listening))
 
 

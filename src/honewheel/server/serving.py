@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -89,13 +89,19 @@ class Serving:
         with self._use(version) as model:
             return next(iter(model.predict([item], decoding)))
 
-    def stream(self, version: Version, item: Item, decoding: Decoding) -> Iterator[str]:
-        """The answer in pieces as they come; from a family without a stream, all at once."""
+    def stream(
+        self, version: Version, item: Item, decoding: Decoding
+    ) -> Generator[str, None, bool]:
+        """The answer in pieces as they come; from a family without a stream, all at once.
+
+        Returns whether it ended by itself.
+        """
         with self._use(version) as model:
             if isinstance(model, Streaming):
-                yield from model.stream(item, decoding)
-            else:
-                yield next(iter(model.predict([item], decoding))).output
+                return (yield from model.stream(item, decoding))
+            found = next(iter(model.predict([item], decoding)))
+            yield found.output
+            return found.stopped
 
     def close(self) -> None:
         """Give back every model."""

@@ -18,7 +18,7 @@ from honewheel.server.access import Caller
 from honewheel.server.answers import Refused
 from honewheel.server.cycles import Cycles, summary
 from honewheel.server.door import CALLER
-from honewheel.server.endpoints import CycleBody, PromoteBody, RollbackBody
+from honewheel.server.endpoints import CancelBody, CycleBody, PromoteBody, RollbackBody
 from honewheel.server.metrics import Metrics
 from honewheel.server.writer import Writer
 from honewheel.wheel import Wheel
@@ -92,9 +92,31 @@ class Verbs:
 
     async def start(self, request: Request) -> Response:
         body = await _read(request, CycleBody)
-        cycle = await self._cycles.start(body.model)
-        events = f"/v1/cycles/{cycle}/events"
-        return answers.json({"id": cycle, "events": events}, 202, {"location": events})
+        found = await self._cycles.start(body.model, f"asked for by {_caller(request)}")
+        if found["id"] is None:
+            return answers.json(found, 202, {"location": f"/v1/jobs/{found['job']}"})
+        events = f"/v1/cycles/{found['id']}/events"
+        return answers.json(found | {"events": events}, 202, {"location": events})
+
+    async def jobs(self, _: Request) -> Response:
+        found = await asyncio.to_thread(self._wheel.jobs, MOST)
+        return answers.json({"jobs": [as_dict(job) for job in found]})
+
+    async def job(self, request: Request) -> Response:
+        return answers.json(await asyncio.to_thread(self._job, _number(request)))
+
+    def _job(self, number: int) -> dict[str, Any]:
+        """A job, with the cycle that it runs or ran."""
+        job = self._wheel.store.jobs.get(number)
+        running = self._wheel.store.cycles.running(job.model) if job.state == "running" else None
+        cycle = running.id if running else (job.result or {}).get("cycle")
+        return as_dict(job) | {"cycle": cycle}
+
+    async def cancel(self, request: Request) -> Response:
+        body = await _read(request, CancelBody)
+        reason = f"{body.reason} (by {_caller(request)})"
+        job = await asyncio.to_thread(self._wheel.cancel, _number(request), reason=reason)
+        return answers.json(as_dict(job))
 
     async def cycles(self, _: Request) -> Response:
         found = await asyncio.to_thread(self._wheel.cycles, None, MOST)
@@ -149,6 +171,14 @@ async def _read(request: Request, kind: type[B]) -> B:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise Refused(422, f"{where or 'body'}: {first['msg']}", "invalid_request_error") from None
+
+
+def _number(request: Request) -> int:
+    """The number of a job in the path. Raises Refused 404."""
+    found = request.path_params["number"]
+    if not (found.isascii() and found.isdigit() and len(found) < 10):
+        raise Refused(404, f"There is no job {found[:40]!r}.", "not_found")
+    return int(found)
 
 
 def _caller(request: Request) -> str:

@@ -20,6 +20,7 @@ from honewheel.store import Store
 from honewheel.store.arrivals import Arrival, Stored
 
 LARGEST = 1_000  # rows a commit
+GATHER_SECONDS = 0.002  # a crowd's next requests are waited for: fewer commits for the same rows
 
 Outcome = Stored | InputError
 
@@ -50,6 +51,7 @@ class Writer:
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._crowd = False  # whether several requests were in the last commit
         self.waiting = 0
 
     def start(self) -> None:
@@ -85,6 +87,7 @@ class Writer:
     def _run(self) -> None:
         while True:
             group, ended = self._next()
+            self._crowd = len(group) > 1
             if group:
                 self._commit(group)
             if ended:
@@ -95,6 +98,8 @@ class Writer:
         first = self._queue.get()
         if first is None:
             return [], True
+        if self._crowd:
+            time.sleep(GATHER_SECONDS)
         group, rows = [first], len(first.arrivals)
         while rows < LARGEST:
             try:

@@ -73,9 +73,9 @@ def _by_id(
             if tasks is not None:
                 query = query.where(response.c.task.in_(tasks))
             numbers.extend(connection.scalars(query))
-    for some in chunks(sorted(numbers)):
+    for numbered in chunks(sorted(numbers)):
         with db.read() as connection:
-            page = _page(connection, some, up_to)
+            page = _page(connection, numbered, up_to)
         yield page
 
 

@@ -10,7 +10,7 @@ REPORT = "training.json"  # families may write it into `final`; without it nothi
 
 
 def history(final: Path) -> list[dict[str, Any]]:
-    """Losses by step as {step, loss, val_loss}, in nats a token; empty when none was kept."""
+    """Losses by step as {step, loss, val_loss}, as the objective has them; may be empty."""
     told = _told(final)
     points: dict[int, dict[str, Any]] = {}
     for name, key in (("losses", "loss"), ("val_losses", "val_loss")):

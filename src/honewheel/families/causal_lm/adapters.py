@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import peft
 import torch
 from peft import (
     LoraConfig,
@@ -24,6 +25,7 @@ from peft import (
 from peft.tuners.lora import LoraLayer
 from safetensors.torch import save_file
 
+from honewheel.errors import ConfigError
 from honewheel.families.causal_lm.ranges import ALL_LINEAR
 from honewheel.records import Json
 
@@ -32,7 +34,11 @@ WEIGHTS = "adapter_model.safetensors"
 
 
 def attach(model: Any, settings: Mapping[str, Any], seed: int) -> Any:
-    """`model` with fresh adapters (float32) as the only trainable weights; B is zero, A seeded."""
+    """`model` with fresh adapters (float32) as the only trainable weights; B is zero, A seeded.
+
+    Raises:
+        ConfigError: peft knows no adapter for layers of this architecture.
+    """
     config = LoraConfig(
         r=int(settings["rank"]),
         lora_alpha=int(settings["alpha"]),
@@ -48,7 +54,13 @@ def attach(model: Any, settings: Mapping[str, Any], seed: int) -> Any:
     with warnings.catch_warnings():
         # peft still asks transformers for a property by its old name.
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
-        return get_peft_model(model, config)
+        try:
+            return get_peft_model(model, config)
+        except ValueError as error:
+            raise ConfigError(
+                f"peft {peft.__version__} cannot put adapters on {type(model).__name__}: {error} "
+                'Name others in target_modules, or set method = "full".'
+            ) from error
 
 
 def _targets(setting: str) -> str | list[str]:

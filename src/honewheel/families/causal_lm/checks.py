@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Literal
 
 from honewheel.families.causal_lm import memory
-from honewheel.families.causal_lm.base import read_json, tensor_shapes
+from honewheel.families.causal_lm.base import read_json, tensor_shapes, text_config
 from honewheel.families.causal_lm.order import CURRICULUM, KINDS
 from honewheel.families.causal_lm.ranges import ALL_LINEAR, OBJECTIVES, ranges
 from honewheel.families.causal_lm.render import Renderer
 from honewheel.families.causal_lm.units import NOUNS, Unit, encode, given, missing
 from honewheel.protocols import Range
 from honewheel.records import Dataset, Example, Finding, Pair, Spec, Split
+
+_SIZES = ("num_hidden_layers", "hidden_size", "intermediate_size", "vocab_size")  # see memory.py
 
 
 def settings(spec: Spec) -> list[Finding]:
@@ -47,7 +49,10 @@ def _architecture(folder: Path) -> str | None:
 
     kind = read_json(folder / "config.json").get("model_type")
     if kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
-        return None
+        lacking = [name for name in _SIZES if not text_config(folder).get(name)]
+        told = f"The base in {folder} ({kind}) does not tell its {' and '.join(lacking)} in "
+        advice = "Choose another base (Llama, Qwen, Mistral and Gemma work)."
+        return f"{told}config.json, so nothing can be planned. {advice}" if lacking else None
     return (
         f"The base in {folder} is of the architecture {kind!r}, which transformers {__version__} "
         "does not know as a causal language model. Update transformers, or choose another base "
@@ -81,7 +86,7 @@ def _quantisation(spec: Spec) -> str | None:
     if not lacking:
         return None
     return (
-        f"quantisation = nf4 needs {' and '.join(lacking)}, and this machine has none. Set "
+        f"quantisation = nf4 needs {' and '.join(lacking)}, which this machine lacks. Set "
         'quantisation = "none": then the base is held in the precision it is stored in.'
     )
 

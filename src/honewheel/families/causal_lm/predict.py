@@ -8,7 +8,7 @@ bound by reading the weights, and float32 is what an export is compared with.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -91,22 +91,24 @@ class CausalModel:
         for start in range(0, len(waiting), size):
             yield from self._answer(waiting[start : start + size], decoding.temperature)
 
-    def stream(self, item: Item, decoding: Decoding) -> Iterator[str]:
+    def stream(self, item: Item, decoding: Decoding) -> Generator[str, None, bool]:
         """The answer to one item in pieces, as they are decoded; together they are its output.
 
-        A piece ends where the text is certain: half a character waits for its other half.
+        A piece holds what is certain: half a character waits for its other half. Returns whether
+        the answer ended by itself (`Prediction.stopped`).
         """
         prompt = self.renderer.prompts([(item.prompt, item.context)])[0]
         draw = Random(f"{decoding.seed}/{item.id}")
         row = _Row(item.id, prompt, self._room(prompt, decoding), draw)
-        told = ""
+        told = 0
         for _ in () if row.done else self._steps([row], decoding.temperature):
             text = self.renderer.decode(row.ids)
-            if not row.done and text.endswith("\ufffd"):
-                continue
-            if text.startswith(told) and len(text) > len(told):
-                yield text[len(told) :]
-                told = text
+            if not row.done:
+                text = text.rstrip("\ufffd")
+            if text[told:]:
+                yield text[told:]
+                told = len(text)
+        return row.stopped
 
     def _answer(self, rows: list[_Row], temperature: float) -> Iterator[Prediction]:
         """Predictions of `rows`, which are decoded together, as each is complete."""

@@ -3,9 +3,9 @@
 A run has a method (which weights are trained) and an objective (what is minimised); together they
 decide which settings there are.
 
-Rates: a LoRA update needs about ten times the rate of full fine-tuning, and preferences about a
-tenth of the rate of targets: their loss is summed over a whole answer. The defaults suit the
-embedded base of four million parameters; 2e-4 is usual for SFT from half a billion up.
+Rates: a LoRA update needs about ten times the rate of full fine-tuning, and preferences less than
+targets, since the log-probability of a whole answer moves faster than that of a token. The
+defaults suit the embedded base of four million parameters.
 
 With rank-stabilised LoRA the update is scaled by alpha / sqrt(rank), so 8 at rank 16 doubles it
 and stays right when the rank is changed (Kalajdzievski 2023, arXiv:2312.03732).
@@ -97,7 +97,7 @@ _SHARED = {
     "checkpointing": Range(
         default=False,
         help="keep only the input of each layer for the backward pass and compute the rest again: "
-        "much less memory for about a third more time",
+        "less memory, more time",
     ),
     "precision": Range(
         default="auto",
@@ -193,7 +193,7 @@ _RATES: Mapping[tuple[str, str], Range] = {
         why="full fine-tuning either does not move the model or destroys it",
     ),
     ("lora", "preferences"): Range(
-        default=2e-4,
+        default=5e-4,
         low=1e-7,
         high=2e-3,
         log=True,
@@ -202,7 +202,7 @@ _RATES: Mapping[tuple[str, str], Range] = {
         why="a preference either does not move the model or destroys it",
     ),
     ("full", "preferences"): Range(
-        default=2e-5,
+        default=5e-5,
         low=1e-8,
         high=5e-4,
         log=True,

@@ -40,18 +40,13 @@ def cache(run_dir: Path, spec: Spec, precision: str, device: torch.device) -> Pa
     return run_dir.parent / "reference" / f"{digest([decisive, software])[:24]}.json"
 
 
-def told(work: Work, scorer: Scorer, path: Path, say: Callable[[str], None]) -> Work:
-    """`work` whose units have the log-probabilities that its objective and its judge need."""
-
-    def known(units: Sequence[Unit]) -> list[Unit]:
-        return with_reference(
-            units, scorer, path, lambda done, of: say(f"reference {done} of {of} rows")
-        )
-
-    if not work.objective.needs_reference:
-        return work
-    work = replace(work, units=known(work.units))
-    return replace(work, val=known(work.val)) if work.judge.needs_reference else work
+def complete(work: Work, scorer: Scorer, path: Path, report: Callable[[int, int], None]) -> Work:
+    """`work` with the references that its objective and its judge need (see `with_reference`)."""
+    if work.objective.needs_reference:
+        work = replace(work, units=with_reference(work.units, scorer, path, report))
+    if work.judge.needs_reference:
+        work = replace(work, val=with_reference(work.val, scorer, path, report))
+    return work
 
 
 def with_reference(

@@ -18,7 +18,8 @@ from honewheel.families.causal_lm.collate import Pass, flatten
 from honewheel.families.causal_lm.render import Encoded
 
 _Unit = TypeVar("_Unit", bound=Sized)
-_APART = 0.05  # nats a token; rounding stays far below it, even in bfloat16
+# Nats that rounding stays below at every token, in float32 and in bfloat16.
+_APART = {torch.float32: 1e-3, torch.bfloat16: 0.5}
 
 
 def split(units: Sequence[_Unit], limit: int) -> Iterator[list[_Unit]]:
@@ -59,15 +60,19 @@ class Scorer:
     def refuse_mixing(self, rows: Sequence[Encoded]) -> None:
         """Raise ConfigError when a sequence is read differently beside another one.
 
-        Layers that carry a state along (Mamba and its kin) would do so: they know no bounds.
+        Layers that carry a state along (Mamba, short convolutions) would do so: they know no
+        bounds. Every token counts here, since such a state fades from the first one on.
         """
-        first, second = sorted(rows, key=len)[:2]
-        together = by_row(self.token_losses([first, second]), [first, second])[1].mean()
-        apart = (together - self.token_losses([second]).mean()).abs().item()
-        if not apart <= _APART and bool(together.isfinite()):
+        first, second = (Encoded(row.ids, 1) for row in sorted(rows, key=len)[:2])
+        exact = next(self.model.parameters()).dtype is torch.float32
+        plain = Scorer(self.model, bfloat16=self.bfloat16 and not exact, limit=self.limit)
+        together = by_row(plain.token_losses([first, second]), [first, second])[1]
+        apart = (together - plain.token_losses([second])).abs().max().item()
+        most = _APART[torch.float32 if exact else torch.bfloat16]
+        if not apart <= most and bool(together.isfinite().all()):
             raise ConfigError(
-                f"{type(self.model).__name__} reads a sequence differently beside another one (by "
-                f"{apart:.2g} nats a token), so it cannot be trained without padding. "
+                f"{_architecture(self.model)} reads a sequence differently beside another one (by "
+                f"{apart:.2g} nats at a token), so it cannot be trained without padding. "
                 "Choose another base (Llama, Qwen, Mistral and Gemma work)."
             )
 
@@ -92,10 +97,15 @@ def token_losses(model: Any, part: Pass, bfloat16: bool) -> torch.Tensor:
         ).logits[0]
     if len(logits) != len(part.targets):
         raise ConfigError(
-            f"{type(model).__name__} computes logits for {len(logits)} positions where "
+            f"{_architecture(model)} computes logits for {len(logits)} positions where "
             f"{len(part.targets)} were asked for; this architecture cannot be trained here."
         )
     return cross_entropy(logits.float(), part.targets, reduction="none")
+
+
+def _architecture(model: Any) -> str:
+    """Name of the architecture, also under adapters."""
+    return str((model.config.architectures or [type(model).__name__])[0])
 
 
 def refuse_foreign(model: Any) -> None:

@@ -158,6 +158,7 @@ class _Run:
             back_to = checkpoints.newest_step(self.checkpoints)
             self.retreat = retreat.begin(self.run_dir, error, back_to, self.retreat)
             self._report(message=f"{error}; back to update {back_to} with half the rate")
+            del self.trainer, self.model, self.optimizer, self.schedule  # room for the next
             return False
         return True
 
@@ -195,8 +196,12 @@ class _Run:
         rows = [row for unit in self.rows for row in unit.rows[:1]]
         if len(rows) > 1:
             scorer.refuse_mixing(rows)
-        cache = reference.cache(self.run_dir, self.spec, kind, scorer.device)
-        self.work = reference.told(self.work, scorer, cache, self._say)
+        self.work = reference.complete(
+            self.work,
+            scorer,
+            reference.cache(self.run_dir, self.spec, kind, scorer.device),
+            lambda done, of: self._say(f"reference {done} of {of} rows"),
+        )
         self.rows, self.val = self.work.units, self.work.val
         room = Room(scorer, self.run_dir, self._say)
         room.enter(self.update)
