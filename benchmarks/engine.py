@@ -230,6 +230,10 @@ def report(rows: Sequence[Row]) -> tuple[dict[str, Any], list[str]]:
     if apart:
         metrics["sft_onestep_loss_diff"] = metric(max(apart), "nats/token")
     metrics |= _job(_by_side(rows, JOB))
+    memory = results_file.FOLDER / "engine_memory.json"
+    if memory.is_file():  # measured by benchmarks/engine_memory.py, repeated beside the speeds
+        key = "memory_estimate_worst_error"
+        metrics[key] = json.loads(memory.read_text())["metrics"][key]
     loads = [row["load"] for row in rows]
     cores = len(os.sched_getaffinity(0))
     if max(loads) > cores:

@@ -90,9 +90,7 @@ def child(
         "updates": 3,
     }
     _, hashed = family.resolve(base)
-    spec = Spec(
-        family="causal-lm", base=base, base_hash=hashed, method=method, settings=settings
-    )
+    spec = Spec(family="causal-lm", base=base, base_hash=hashed, method=method, settings=settings)
     found = (
         pair
         for pair in engine_data.pairs(4000, 3, 4096)

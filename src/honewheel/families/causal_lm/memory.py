@@ -37,7 +37,7 @@ def estimate(folder: Path, spec: Spec, rows: Sequence[Encoded], threads: int = 1
     shapes = tensor_shapes(folder)
     parameters = sum(math.prod(shape) for shape in shapes.values())
     trained = parameters if spec.method == "full" else _adapter(shapes, _int(spec, "rank"))
-    widest, scored = _widest(rows, _int(spec, "batch_size"), _int(spec, "tokens_per_pass"))
+    widest, scored, split = _widest(rows, _int(spec, "batch_size"), _int(spec, "tokens_per_pass"))
     config = text_config(folder)
     layers, hidden, inner = (
         int(config[key]) for key in ("num_hidden_layers", "hidden_size", "intermediate_size")
@@ -45,8 +45,12 @@ def estimate(folder: Path, spec: Spec, rows: Sequence[Encoded], threads: int = 1
     kept = _KEPT_HIDDEN[precision(str(spec.settings["precision"]))] * hidden + _KEPT_INNER * inner
     activations = widest * layers * kept * _FLOAT
     logits = scored * int(config["vocab_size"]) * _KEPT_LOGITS * _FLOAT
-    # Gradients come as activations go, so only what outgrows these adds to the peak.
-    gradients = max(0, trained * _FLOAT - activations - logits)
+    # In the one pass of a batch gradients come as activations go, and a checkpoint's copy of
+    # weights and moments is made when both are gone: only what outgrows these adds to the peak.
+    # Where a batch takes several passes, gradients of the earlier ones stay.
+    passing = activations + logits
+    gradients = trained * _FLOAT if split else max(0, trained * _FLOAT - passing)
+    checkpoint = max(0, 3 * trained * _FLOAT - passing)
     tokens = sum(map(len, rows)) * _int(spec, "epochs")
     per_token = (6 if spec.method == "full" else 4) * parameters
     return Estimate(
@@ -55,6 +59,7 @@ def estimate(folder: Path, spec: Spec, rows: Sequence[Encoded], threads: int = 1
             "adapter": 0 if spec.method == "full" else trained * _FLOAT,
             "gradients": gradients,
             "optimizer": 2 * trained * _FLOAT,
+            "checkpoint": checkpoint,
             "activations": activations,
             "logits": logits,
             "libraries": _LIBRARIES,
@@ -118,16 +123,17 @@ def _is_linear(name: str, shape: tuple[int, ...]) -> bool:
     return len(shape) == 2 and "embed" not in name and "lm_head" not in name
 
 
-def _widest(rows: Sequence[Encoded], batch_size: int, limit: int) -> tuple[int, int]:
-    """Most tokens one forward pass can have, and how many of them are predicted: the longest rows
-    meet in one batch.
+def _widest(rows: Sequence[Encoded], batch_size: int, limit: int) -> tuple[int, int, bool]:
+    """Most tokens one forward pass can have, how many of them are predicted, and whether its batch
+    takes more passes: the longest rows meet in one batch.
     """
     longest = sorted(rows, key=len, reverse=True)[:batch_size]
     if not longest:
-        return 0, 0
+        return 0, 0, False
     total = sum(map(len, longest))
     tokens = max(min(total, limit), len(longest[0]))
-    return tokens, math.ceil(tokens * sum(row.loss_tokens for row in longest) / total)
+    scored = math.ceil(tokens * sum(row.loss_tokens for row in longest) / total)
+    return tokens, scored, tokens < total
 
 
 def peak() -> int | None:
@@ -192,7 +198,7 @@ def largest(free: int, method: str) -> int:
         kept = _TOKENS * layers * (_KEPT_HIDDEN["float32"] * hidden + _KEPT_INNER * inner)
         logits = _TOKENS // 2 * _VOCABULARY * _KEPT_LOGITS
         weights = parameters + (0 if method == "full" else adapter)
-        floats = weights + 2 * trained + max(trained, kept + logits)
+        floats = weights + 2 * trained + max(3 * trained, kept + logits)
         if HIGH * (floats * _FLOAT + _LIBRARIES) > free:
             break
         found = parameters
