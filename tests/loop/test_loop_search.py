@@ -57,6 +57,7 @@ def listen(_: object) -> None:
     """Listens to nothing."""
 
 
+@pytest.mark.usefixtures("quick")
 def test_the_best_settings_are_found_proved_written_and_used(folder: Path) -> None:
     with open_wheel(folder) as wheel:
         search = wheel.search(trials=8)
@@ -184,6 +185,13 @@ def test_a_training_that_breaks_is_one_bad_try(folder: Path) -> None:
     assert failed
     assert {one["why"] for one in failed} == {"The loss became nan."}
     assert found["adopt"]["breaks"] is False
+
+
+@pytest.mark.slow
+def test_every_try_trains_in_a_process_of_its_own(folder: Path) -> None:
+    with open_wheel(folder) as wheel:
+        found = wheel.search(trials=3, seeds=1).run(listen)
+    assert [one["state"] for one in found["trials"]].count("failed") == 0
 
 
 @pytest.mark.usefixtures("quick")

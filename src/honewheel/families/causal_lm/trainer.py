@@ -185,7 +185,8 @@ def probe(model: Any, rows: Sequence[Encoded], tokens_per_pass: int, bfloat16: b
     weight = next(iter(model.parameters()))
     started = time.monotonic()
     for part in passes(rows, tokens_per_pass):
-        token_losses(model, part.to(weight.device), bfloat16).mean().backward()
+        loss: Any = token_losses(model, part.to(weight.device), bfloat16).mean()
+        loss.backward()
     if weight.device.type == "cuda":
         torch.cuda.synchronize()
     model.zero_grad(set_to_none=True)
