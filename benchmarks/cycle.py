@@ -4,7 +4,7 @@
     python benchmarks/cycle.py --only 50000          another number; results of all are merged
     python benchmarks/cycle.py --quick               60 events, not written
 
-The embedded model, three tasks, 40 updates whatever the number of events, 20 rolling test prompts a
+The embedded model, three tasks, 20 updates whatever the number of events, 10 rolling test prompts a
 task. Taking in (checks, near-duplicates, splits) is part of the cycle: the events lie in the log as
 an application would have left them. Then ten more arrive and the wheel turns again: whoever has
 answered a prompt before must not be asked it a second time. Seconds are CPU seconds of this process
@@ -33,7 +33,7 @@ from honewheel.loop import proof
 from honewheel.records import Progress
 
 LOG = Path(__file__).parents[1] / ".bench" / "cycle.json"
-SIZES, LATER, MOST_CORRECTED, PANEL, UPDATES = (500, 5_000), 10, 400, 20, 40
+SIZES, LATER, MOST_CORRECTED, PANEL, UPDATES = (500, 5_000), 10, 400, 10, 20
 STAGES = ("build", "train", "evaluate", "gate")
 
 
