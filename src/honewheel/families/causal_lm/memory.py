@@ -11,20 +11,20 @@ from pathlib import Path
 from honewheel.families.causal_lm import ranges as hyperparameters
 from honewheel.families.causal_lm.base import tensor_shapes, text_config
 from honewheel.families.causal_lm.render import Encoded
-from honewheel.records import Estimate, Finding, Json, Spec
+from honewheel.records import Estimate, Json, Spec
 
-_FLOAT = 4
+FLOAT = 4
 # What a process takes that has imported torch, transformers and peft, and what the buffers of the
 # matrix kernels and of the allocator come to on top, once it trains.
-_LIBRARIES = 680_000_000
+LIBRARIES = 680_000_000
 # Float32 values kept for the backward pass, a token and layer, in units of the hidden and of the
 # feed-forward size: inputs of norms, matrices and adapters, queries, keys, values, attention
 # output. With bfloat16 products some of them take half. Fitted to measured peaks, see
 # benchmarks/engine_memory.py and its results.
-_KEPT_HIDDEN = {"float32": 15, "bfloat16": 9}
-_KEPT_INNER = 4
+KEPT_HIDDEN = {"float32": 15, "bfloat16": 9}
+KEPT_INNER = 4
 # Logits, their softmax and its gradient.
-_KEPT_LOGITS = 3
+KEPT_LOGITS = 3
 # How far measured peaks lie from the estimate at most, as shares of it.
 LOW, HIGH = 0.8, 1.25
 # Sustained float operations a second and core in training, measured on one AVX-512 core
@@ -42,27 +42,27 @@ def estimate(folder: Path, spec: Spec, rows: Sequence[Encoded], threads: int = 1
     layers, hidden, inner = (
         int(config[key]) for key in ("num_hidden_layers", "hidden_size", "intermediate_size")
     )
-    kept = _KEPT_HIDDEN[precision(str(spec.settings["precision"]))] * hidden + _KEPT_INNER * inner
-    activations = widest * layers * kept * _FLOAT
-    logits = scored * int(config["vocab_size"]) * _KEPT_LOGITS * _FLOAT
+    kept = KEPT_HIDDEN[precision(str(spec.settings["precision"]))] * hidden + KEPT_INNER * inner
+    activations = widest * layers * kept * FLOAT
+    logits = scored * int(config["vocab_size"]) * KEPT_LOGITS * FLOAT
     # In the one pass of a batch gradients come as activations go, and a checkpoint's copy of
     # weights and moments is made when both are gone: only what outgrows these adds to the peak.
     # Where a batch takes several passes, gradients of the earlier ones stay.
     passing = activations + logits
-    gradients = trained * _FLOAT if split else max(0, trained * _FLOAT - passing)
-    checkpoint = max(0, 3 * trained * _FLOAT - passing)
+    gradients = trained * FLOAT if split else max(0, trained * FLOAT - passing)
+    checkpoint = max(0, 3 * trained * FLOAT - passing)
     tokens = sum(map(len, rows)) * _int(spec, "epochs")
     per_token = (6 if spec.method == "full" else 4) * parameters
     return Estimate(
         bytes_by_part={
-            "weights": parameters * _FLOAT,
-            "adapter": 0 if spec.method == "full" else trained * _FLOAT,
+            "weights": parameters * FLOAT,
+            "adapter": 0 if spec.method == "full" else trained * FLOAT,
             "gradients": gradients,
-            "optimizer": 2 * trained * _FLOAT,
+            "optimizer": 2 * trained * FLOAT,
             "checkpoint": checkpoint,
             "activations": activations,
             "logits": logits,
-            "libraries": _LIBRARIES,
+            "libraries": LIBRARIES,
         },
         seconds=tokens * per_token / (_SPEED * threads),
         low=LOW,
@@ -98,7 +98,7 @@ def plan(folder: Path, spec: Spec, rows: Sequence[Encoded], free: int) -> str | 
             if needed <= free:
                 words = [] if method == spec.method else [f'method = "{method}"']
                 words += [f"tokens_per_pass = {tokens}"]
-                return f"{' and '.join(words)} would fit (about {_gigabytes(needed)})"
+                return f"{' and '.join(words)} would fit (about {gigabytes(needed)})"
             tokens //= 2
     return None
 
@@ -179,70 +179,20 @@ def _cgroup(root: Path = Path("/sys/fs/cgroup")) -> int | None:
     return None
 
 
-# A base as language models are shaped: layers = hidden / 64, feed-forward 8/3 of hidden.
-_VOCABULARY, _TOKENS = 32_000, 1024
-
-
-def largest(free: int, method: str) -> int:
-    """Parameters of the largest usual base that `method` trains in `free` bytes, 0 for none.
-
-    One row of 1,024 tokens a pass, rank 16, float32; half of the tokens are predicted.
-    """
-    found = 0
-    for hidden in range(64, 16_384, 64):
-        layers, inner = hidden // 64, 8 * hidden // 3
-        per_layer = 4 * hidden**2 + 3 * hidden * inner
-        parameters = layers * per_layer + _VOCABULARY * hidden
-        adapter = layers * 16 * (8 * hidden + 3 * (hidden + inner))
-        trained = parameters if method == "full" else adapter
-        kept = _TOKENS * layers * (_KEPT_HIDDEN["float32"] * hidden + _KEPT_INNER * inner)
-        logits = _TOKENS // 2 * _VOCABULARY * _KEPT_LOGITS
-        weights = parameters + (0 if method == "full" else adapter)
-        floats = weights + 2 * trained + max(3 * trained, kept + logits)
-        if HIGH * (floats * _FLOAT + _LIBRARIES) > free:
-            break
-        found = parameters
-    return found
-
-
-def machine() -> list[Finding]:
-    """Precision, memory and largest sizes, as warnings where they are in the way."""
-    free = available()
-    kind = "bfloat16" if processor_has_bfloat16() else "float32 (no bfloat16 in the processor)"
-    found = [Finding(code="precision", message=kind, severity="warning")]
-    if free is None:
-        return found
-    sizes = {method: largest(free, method) for method in hyperparameters.METHODS}
-    told = ", ".join(f"{method} up to {_parameters(size)}" for method, size in sizes.items())
-    found.append(Finding(code="memory", message=f"{_gigabytes(free)} free", severity="warning"))
-    found.append(
-        Finding(
-            code="can train",
-            message=f"{told} parameters, {_TOKENS:,} tokens a pass",
-            severity="warning" if max(sizes.values()) else "error",
-        )
-    )
-    return found
-
-
-def _parameters(count: int) -> str:
-    return f"{count / 1e9:.1f}B" if count >= 1e9 else f"{count / 1e6:.0f}M"
-
-
 def explain(needed: Estimate, free: int | None, way_out: str | None = None) -> str:
     """What does not fit, in numbers, and what to change."""
     parts = sorted(needed.bytes_by_part.items(), key=lambda part: -part[1])
-    listed = ", ".join(f"{name} {_gigabytes(amount)}" for name, amount in parts if amount)
-    there = "" if free is None else f" and {_gigabytes(free)} are available"
+    listed = ", ".join(f"{name} {gigabytes(amount)}" for name, amount in parts if amount)
+    there = "" if free is None else f" and {gigabytes(free)} are available"
     advice = "Lower tokens_per_pass or max_tokens, use method lora, or choose a smaller base."
     return (
-        f"Training needs about {_gigabytes(needed.total_bytes)} ({_gigabytes(needed.low_bytes)} to "
-        f"{_gigabytes(needed.high_bytes)}){there} ({listed}). "
+        f"Training needs about {gigabytes(needed.total_bytes)} ({gigabytes(needed.low_bytes)} to "
+        f"{gigabytes(needed.high_bytes)}){there} ({listed}). "
         + (f"Set {way_out}." if way_out else advice)
     )
 
 
-def _gigabytes(amount: int) -> str:
+def gigabytes(amount: int) -> str:
     return f"{amount / 1e9:.2f} GB"
 
 
@@ -266,5 +216,5 @@ def rows_in_cache(folder: Path, tokens: int, share: float = 0.25, most: int = 64
     size = int(
         config.get("head_dim") or int(config["hidden_size"]) // int(config["num_attention_heads"])
     )
-    each = 2 * int(config["num_hidden_layers"]) * heads * size * tokens * _FLOAT
+    each = 2 * int(config["num_hidden_layers"]) * heads * size * tokens * FLOAT
     return max(1, min(most, int(free * share) // each))
