@@ -130,7 +130,7 @@ def report(found: list[dict[str, Any]]) -> tuple[dict[str, Any], list[str]]:
     metrics: dict[str, Any] = {}
     notes = [
         f"CPU seconds; {UPDATES} updates, at most {PANEL} test prompts a task; soup-cli was not "
-        "measured: it needs an older trl than the engine's rival and its models from a hub"
+        "measured: it pins trl below 1.0, so it needs an environment of its own"
     ]
     for one in found:
         size = one["events"]
@@ -151,13 +151,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", type=int, help="this number of events")
+    parser.add_argument("--report", action="store_true", help="write what was measured so far")
     given = parser.parse_args()
     if given.quick:
         print(json.dumps(report([measure(60)])[0], indent=1))
         return
     LOG.parent.mkdir(parents=True, exist_ok=True)
     known = json.loads(LOG.read_text()) if LOG.is_file() else []
-    for size in (given.only,) if given.only else SIZES:
+    sizes = (given.only,) if given.only else () if given.report else SIZES
+    for size in sizes:
         known = [one for one in known if one["events"] != size] + [measure(size)]
         LOG.write_text(json.dumps(known))
     metrics, notes = report(sorted(known, key=lambda one: one["events"]))
