@@ -187,15 +187,16 @@ class _Run:
     def _probe(self) -> None:
         """Where the run is long, its widest batch first: what does not fit fails here and now.
 
-        Before the Trainer seeds everything, so the weights do not depend on it.
+        Before the Trainer seeds everything, so the weights do not depend on it. No batch is looked
+        up: a curriculum draws them as they come.
         """
-        left = self.batches[self.update :]
-        if len(left) < PROBE_FROM:
+        left = len(self.batches) - self.update
+        if left < PROBE_FROM:
             return
         rows = sorted(self.rows, key=len, reverse=True)[: self.settings["batch_size"]]
         bfloat16 = self.inputs["precision"] == "bfloat16"
         seconds = probe(self.model, rows, self.settings["tokens_per_pass"], bfloat16)
-        tokens = sum(len(self.rows[index]) for batch in left for index in batch)
+        tokens = left * len(rows) * sum(map(len, self.rows)) / len(self.rows)
         self.emit(
             Progress(
                 stage="train",
