@@ -16,7 +16,7 @@ from typing import Any
 
 import engine_data
 import torch
-from transformers import DataCollatorForSeq2Seq, Trainer, TrainingArguments
+from transformers import DataCollatorForSeq2Seq, PrinterCallback, Trainer, TrainingArguments
 
 from honewheel.families.causal_lm import adapters, attention, lean, loading
 from honewheel.families.causal_lm.collate import plan
@@ -108,6 +108,7 @@ def trl(job: Job, **settings: Any) -> Run:
         trainer = SFTTrainer(
             model=model, args=SFTConfig(**given), train_dataset=data, processing_class=tokenizer
         )
+        trainer.remove_callback(PrinterCallback)
         prepared = time.process_time()
         trainer.train()
     done = time.process_time()
@@ -137,6 +138,7 @@ def plain(job: Job, **settings: Any) -> Run:
             train_dataset=data,
             data_collator=DataCollatorForSeq2Seq(renderer._tokenizer, padding=True),
         )
+        trainer.remove_callback(PrinterCallback)
         prepared = time.process_time()
         trainer.train()
     done = time.process_time()

@@ -14,7 +14,7 @@ import pytest
 from causal_builders import dataset, example, make_tokenizer, preferences, spec
 
 from honewheel.errors import ConfigError, MissingExtra
-from honewheel.families.causal_lm import family, memory, precision
+from honewheel.families.causal_lm import family, machine, memory, precision
 from honewheel.families.causal_lm.family import CausalLM
 from honewheel.families.causal_lm.render import Renderer
 from honewheel.families.causal_lm.units import encode, fitting
@@ -213,9 +213,9 @@ def test_a_pair_is_estimated_with_both_of_its_rows(llama: Path) -> None:
 
 def test_the_largest_size_grows_with_memory_and_adapters_reach_further() -> None:
     for method in ("lora", "full"):
-        assert memory.largest(10**9 // 2, method) == 0
-        assert 0 < memory.largest(4 * 10**9, method) < memory.largest(32 * 10**9, method)
-    assert memory.largest(32 * 10**9, "lora") > 2 * memory.largest(32 * 10**9, "full")
+        assert machine.largest(10**9 // 2, method) == 0
+        assert 0 < machine.largest(4 * 10**9, method) < machine.largest(32 * 10**9, method)
+    assert machine.largest(32 * 10**9, "lora") > 2 * machine.largest(32 * 10**9, "full")
 
 
 def test_the_estimate_counts_weights_and_what_is_trained(llama: Path) -> None:

@@ -11,6 +11,7 @@ from causal_builders import dataset, spec
 
 from honewheel.families.causal_lm import adapters, attention, lean, loading
 from honewheel.families.causal_lm.collate import flatten
+from honewheel.families.causal_lm.family import CausalLM
 from honewheel.families.causal_lm.render import Renderer
 from honewheel.families.causal_lm.scoring import token_losses
 
@@ -67,3 +68,12 @@ def test_a_disabled_adapter_is_the_base(llama: Path) -> None:
 
 def test_layers_with_dropout_keep_pefts_own_forward(llama: Path) -> None:
     assert lean.lighten(adapted(llama, dropout=0.2)) == 0
+
+
+def test_training_runs_on_them(
+    llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    light, real = list[int](), lean.lighten
+    monkeypatch.setattr(lean, "lighten", lambda model: light.append(real(model)))
+    list(CausalLM().train(spec(llama, updates=1), dataset(4, val=0), tmp_path))
+    assert light == [14]

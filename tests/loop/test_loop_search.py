@@ -12,7 +12,7 @@ import pytest
 
 from honewheel import plugins
 from honewheel.cli.app import call
-from honewheel.errors import InputError, NotEnoughData
+from honewheel.errors import InputError, NotEnoughData, TrainingFailed
 from honewheel.loop import intake, proof
 from honewheel.records import EvalRow
 from honewheel.train import inputs
@@ -57,6 +57,7 @@ def listen(_: object) -> None:
     """Listens to nothing."""
 
 
+@pytest.mark.usefixtures("quick")
 def test_the_best_settings_are_found_proved_written_and_used(folder: Path) -> None:
     with open_wheel(folder) as wheel:
         search = wheel.search(trials=8)
@@ -184,6 +185,22 @@ def test_a_training_that_breaks_is_one_bad_try(folder: Path) -> None:
     assert failed
     assert {one["why"] for one in failed} == {"The loss became nan."}
     assert found["adopt"]["breaks"] is False
+
+
+@pytest.mark.usefixtures("quick")
+def test_when_no_try_can_be_trained_the_reason_is_told(folder: Path) -> None:
+    with (
+        open_wheel(folder, "models.artifacts.train.breaks=true") as wheel,
+        pytest.raises(TrainingFailed, match=r"None of 2 tries .* The loss became nan"),
+    ):
+        wheel.search(trials=2).run(listen)
+
+
+@pytest.mark.slow
+def test_every_try_trains_in_a_process_of_its_own(folder: Path) -> None:
+    with open_wheel(folder) as wheel:
+        found = wheel.search(trials=3, seeds=1).run(listen)
+    assert [one["state"] for one in found["trials"]].count("failed") == 0
 
 
 @pytest.mark.usefixtures("quick")

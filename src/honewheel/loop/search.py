@@ -18,7 +18,7 @@ from typing import Any
 
 from honewheel import atomic, plugins
 from honewheel.config import Config
-from honewheel.errors import InputError, NotEnoughData
+from honewheel.errors import InputError, NotEnoughData, TrainingFailed
 from honewheel.evaluate import ablate
 from honewheel.loop import material, proof, written
 from honewheel.loop.registry import CHAMPION
@@ -115,9 +115,19 @@ class HyperSearch:
         return f"sqlite:///{self.folder / 'studies.db'}"
 
     def run(self, listen: Listener) -> dict[str, Any]:
-        """Try, try the best anew, and tell what is worth adopting; kept as newest-MODEL.json."""
+        """Try, try the best anew, and tell what is worth adopting; kept as newest-MODEL.json.
+
+        Raises StoreBusy when this model is being searched already, TrainingFailed when no try
+        could be trained.
+        """
         with self.store.exclusive(f"search:{self.model}"):
             self._try(listen)
+            if self.study.best() is None:
+                tried = self.study.trials()
+                raise TrainingFailed(
+                    f"None of {len(tried)} tries could be trained. The first: {tried[0].why} "
+                    "Remedy that, then search again."
+                )
             finalists = self._finals(listen)
         adopted = _adopted(finalists)
         found = {

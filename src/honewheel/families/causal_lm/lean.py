@@ -43,7 +43,8 @@ def _forward(layer: Any, peft_forward: Any, x: torch.Tensor, *args: Any, **more:
         return peft_forward(x, *args, **more)
     base = layer.get_base_layer()
     a, b = layer.lora_A["default"].weight, layer.lora_B["default"].weight
-    return _Lora.apply(x, base.weight, base.bias, a, b, layer.scaling["default"])
+    apply: Any = _Lora.apply
+    return apply(x, base.weight, base.bias, a, b, layer.scaling["default"])
 
 
 class _Lora(torch.autograd.Function):
@@ -53,7 +54,7 @@ class _Lora(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,
         x: torch.Tensor,
         weight: torch.Tensor,
@@ -74,7 +75,7 @@ class _Lora(torch.autograd.Function):
         return out.view(*x.shape[:-1], out.shape[-1])
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, gradient: torch.Tensor) -> Any:
         flat, small, weight, a, b = ctx.saved_tensors
         above = gradient.reshape(-1, gradient.shape[-1]).to(weight.dtype)
         inner = (above @ b).mul_(ctx.scale)

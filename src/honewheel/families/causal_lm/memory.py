@@ -10,25 +10,25 @@ from pathlib import Path
 
 from honewheel.families.causal_lm import ranges as hyperparameters
 from honewheel.families.causal_lm.base import tensor_shapes, text_config
-from honewheel.families.causal_lm.precision import LARGE, processor_has_bfloat16, realised
+from honewheel.families.causal_lm.precision import realised
 from honewheel.families.causal_lm.units import Unit
-from honewheel.records import Estimate, Finding, Json, Spec
+from honewheel.records import Estimate, Json, Spec
 
-_FLOAT = 4
+FLOAT = 4
 # Bytes of a weight in NF4 with double quantisation: 4 bits, 8 bits for each 64, 32 for each 256 of
 # those (Dettmers et al. 2023, arXiv:2305.14314, section 3).
 _NF4 = 1 / 2 + 1 / 64 + 4 / (64 * 256)
 # What a process takes that has imported torch, transformers and peft, and what the buffers of the
 # matrix kernels and of the allocator come to on top, once it trains.
-_LIBRARIES = 680_000_000
+LIBRARIES = 680_000_000
 # Float32 values kept for the backward pass, a token and layer, in units of the hidden and of the
 # feed-forward size: inputs of norms, matrices and adapters, queries, keys, values, attention
 # output. With bfloat16 products some of them take half. Fitted to measured peaks, see
 # benchmarks/engine_memory.py and its results.
-_KEPT_HIDDEN = {"float32": 15, "bfloat16": 9}
-_KEPT_INNER = 4
+KEPT_HIDDEN = {"float32": 15, "bfloat16": 9}
+KEPT_INNER = 4
 # Logits, their softmax and its gradient.
-_KEPT_LOGITS = 3
+KEPT_LOGITS = 3
 # How far measured peaks lie from the estimate at most, as shares of it.
 LOW, HIGH = 0.8, 1.25
 # Sustained float operations a second and core in training, measured on one AVX-512 core
@@ -41,30 +41,36 @@ def estimate(folder: Path, spec: Spec, rows: Sequence[Unit], threads: int = 1) -
     shapes = tensor_shapes(folder)
     parameters = sum(math.prod(shape) for shape in shapes.values())
     trained = parameters if spec.method == "full" else _adapter(shapes, spec)
-    widest, scored = _widest(rows, _int(spec, "batch_size"), _int(spec, "tokens_per_pass"))
+    widest, scored, split = _widest(rows, _int(spec, "batch_size"), _int(spec, "tokens_per_pass"))
     config = text_config(folder)
     layers, hidden, inner = (
         int(config[key]) for key in ("num_hidden_layers", "hidden_size", "intermediate_size")
     )
     arithmetic = realised(str(spec.settings["precision"]), folder)
-    kept = _KEPT_HIDDEN[arithmetic] * hidden + _KEPT_INNER * inner
+    kept = KEPT_HIDDEN[arithmetic] * hidden + KEPT_INNER * inner
     # With checkpointing each layer keeps its input, and one at a time is computed again.
     again = spec.settings["checkpointing"]
-    activations = widest * (layers * hidden + kept if again else layers * kept) * _FLOAT
-    logits = scored * int(config["vocab_size"]) * _KEPT_LOGITS * _FLOAT
-    # Gradients come as activations go, so only what outgrows these adds to the peak.
-    gradients = max(0, trained * _FLOAT - activations - logits)
+    activations = widest * (layers * hidden + kept if again else layers * kept) * FLOAT
+    logits = scored * int(config["vocab_size"]) * KEPT_LOGITS * FLOAT
+    # In the one pass of a batch gradients come as activations go, and a checkpoint's copy of
+    # weights and moments is made when both are gone: only what outgrows these adds to the peak.
+    # Where a batch takes several passes, gradients of the earlier ones stay.
+    passing = activations + logits
+    state = _state(shapes, spec)
+    gradients = trained * FLOAT if split else max(0, trained * FLOAT - passing)
+    checkpoint = max(0, (trained + state) * FLOAT - passing)
     tokens = sum(map(len, rows)) * _int(spec, "epochs")
     per_token = ((6 if spec.method == "full" else 4) + (2 if again else 0)) * parameters
     return Estimate(
         bytes_by_part={
             "weights": _held(shapes, str(spec.settings.get("quantisation", "none"))),
-            "adapter": 0 if spec.method == "full" else trained * _FLOAT,
+            "adapter": 0 if spec.method == "full" else trained * FLOAT,
             "gradients": gradients,
-            "optimizer": _state(shapes, spec) * _FLOAT,
+            "optimizer": state * FLOAT,
+            "checkpoint": checkpoint,
             "activations": activations,
             "logits": logits,
-            "libraries": _LIBRARIES,
+            "libraries": LIBRARIES,
         },
         seconds=tokens * per_token / (_SPEED * threads),
         low=LOW,
@@ -88,7 +94,7 @@ def plan(folder: Path, spec: Spec, rows: Sequence[Unit], free: int) -> str | Non
             if needed <= free:
                 words = [] if method == spec.method else [f'method = "{method}"']
                 words += [f"tokens_per_pass = {tokens}"]
-                return f"{' and '.join(words)} would fit (about {_gigabytes(needed)})"
+                return f"{' and '.join(words)} would fit (about {gigabytes(needed)})"
             tokens //= 2
     return None
 
@@ -127,7 +133,7 @@ def _held(shapes: Mapping[str, tuple[int, ...]], quantisation: str) -> int:
     found = 0.0
     for name, shape in shapes.items():
         narrow = quantisation != "none" and is_linear(name, shape)
-        found += math.prod(shape) * (_NF4 if narrow else _FLOAT)
+        found += math.prod(shape) * (_NF4 if narrow else FLOAT)
     return round(found)
 
 
@@ -151,16 +157,17 @@ def is_linear(name: str, shape: tuple[int, ...]) -> bool:
     return len(shape) == 2 and "embed" not in name and "lm_head" not in name
 
 
-def _widest(rows: Sequence[Unit], batch_size: int, limit: int) -> tuple[int, int]:
-    """Most tokens one forward pass can have, and how many of them are predicted: the longest rows
-    meet in one batch.
+def _widest(rows: Sequence[Unit], batch_size: int, limit: int) -> tuple[int, int, bool]:
+    """Most tokens one forward pass can have, how many of them are predicted, and whether its batch
+    takes more passes: the longest rows meet in one batch.
     """
     longest = sorted(rows, key=len, reverse=True)[:batch_size]
     if not longest:
-        return 0, 0
+        return 0, 0, False
     total = sum(map(len, longest))
     tokens = max(min(total, limit), len(longest[0]))
-    return tokens, math.ceil(tokens * sum(row.loss_tokens for row in longest) / total)
+    scored = math.ceil(tokens * sum(row.loss_tokens for row in longest) / total)
+    return tokens, scored, tokens < total
 
 
 def peak() -> int | None:
@@ -206,75 +213,24 @@ def _cgroup(root: Path = Path("/sys/fs/cgroup")) -> int | None:
     return None
 
 
-# A base as language models are shaped: layers = hidden / 64, feed-forward 8/3 of hidden.
-_VOCABULARY, _TOKENS = 32_000, 1024
-
-
-def largest(free: int, method: str) -> int:
-    """Parameters of the largest usual base that `method` trains in `free` bytes, 0 for none.
-
-    One row of 1,024 tokens a pass, rank 16, float32; half of the tokens are predicted.
-    """
-    found = 0
-    for hidden in range(64, 16_384, 64):
-        layers, inner = hidden // 64, 8 * hidden // 3
-        per_layer = 4 * hidden**2 + 3 * hidden * inner
-        parameters = layers * per_layer + _VOCABULARY * hidden
-        adapter = layers * 16 * (8 * hidden + 3 * (hidden + inner))
-        trained = parameters if method == "full" else adapter
-        kept = _TOKENS * layers * (_KEPT_HIDDEN["float32"] * hidden + _KEPT_INNER * inner)
-        logits = _TOKENS // 2 * _VOCABULARY * _KEPT_LOGITS
-        weights = parameters + (0 if method == "full" else adapter)
-        floats = weights + 2 * trained + max(trained, kept + logits)
-        if HIGH * (floats * _FLOAT + _LIBRARIES) > free:
-            break
-        found = parameters
-    return found
-
-
-def machine() -> list[Finding]:
-    """Precision, memory and largest sizes, as warnings where they are in the way."""
-    free = available()
-    kind = f"bfloat16 (float32 for bases below {_parameters(LARGE)})"
-    if not processor_has_bfloat16():
-        kind = "float32 (no bfloat16 in the processor)"
-    found = [Finding(code="precision", message=kind, severity="warning")]
-    if free is None:
-        return found
-    sizes = {method: largest(free, method) for method in hyperparameters.METHODS}
-    told = ", ".join(f"{method} up to {_parameters(size)}" for method, size in sizes.items())
-    found.append(Finding(code="memory", message=f"{_gigabytes(free)} free", severity="warning"))
-    found.append(
-        Finding(
-            code="can train",
-            message=f"{told} parameters, {_TOKENS:,} tokens a pass",
-            severity="warning" if max(sizes.values()) else "error",
-        )
-    )
-    return found
-
-
-def _parameters(count: int) -> str:
-    return f"{count / 1e9:.1f}B" if count >= 1e9 else f"{count / 1e6:.0f}M"
-
-
 def explain(needed: Estimate, free: int | None, way_out: str | None = None) -> str:
     """What does not fit, in numbers, and what to change."""
     parts = sorted(needed.bytes_by_part.items(), key=lambda part: -part[1])
-    listed = ", ".join(f"{name} {_gigabytes(amount)}" for name, amount in parts if amount)
-    there = "" if free is None else f" and {_gigabytes(free)} are available"
+    listed = ", ".join(f"{name} {gigabytes(amount)}" for name, amount in parts if amount)
+    there = "" if free is None else f" and {gigabytes(free)} are available"
     advice = (
         "Lower tokens_per_pass or max_tokens, set checkpointing = true, use method lora, or choose "
         "a smaller base."
     )
     return (
-        f"Training needs about {_gigabytes(needed.total_bytes)} ({_gigabytes(needed.low_bytes)} to "
-        f"{_gigabytes(needed.high_bytes)}){there} ({listed}). "
+        f"Training needs about {gigabytes(needed.total_bytes)} ({gigabytes(needed.low_bytes)} to "
+        f"{gigabytes(needed.high_bytes)}){there} ({listed}). "
         + (f"Set {way_out}." if way_out else advice)
     )
 
 
-def _gigabytes(amount: int) -> str:
+def gigabytes(amount: int) -> str:
+    """1.24 GB."""
     return f"{amount / 1e9:.2f} GB"
 
 
@@ -298,5 +254,5 @@ def rows_in_cache(folder: Path, tokens: int, share: float = 0.25, most: int = 64
     size = int(
         config.get("head_dim") or int(config["hidden_size"]) // int(config["num_attention_heads"])
     )
-    each = 2 * int(config["num_hidden_layers"]) * heads * size * tokens * _FLOAT
+    each = 2 * int(config["num_hidden_layers"]) * heads * size * tokens * FLOAT
     return max(1, min(most, int(free * share) // each))
