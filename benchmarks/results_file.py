@@ -28,9 +28,14 @@ def busy() -> str | None:
 
 
 def write(
-    name: str, metrics: Mapping[str, Any], seeds: Sequence[int], notes: Sequence[str]
+    name: str,
+    metrics: Mapping[str, Any],
+    seeds: Sequence[int],
+    notes: Sequence[str],
+    *,
+    packages: Sequence[str] = (),
 ) -> Path:
-    """Write benchmarks/results/NAME.json; returns its path."""
+    """Write benchmarks/results/NAME.json; returns its path. `packages`: those of rivals."""
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / f"{name}.json"
     data = {
@@ -41,7 +46,7 @@ def write(
             "processor": _processor(),
             "python": platform.python_version(),
         },
-        "versions": {package: _version(package) for package in PACKAGES},
+        "versions": {package: _version(package) for package in (*PACKAGES, *packages)},
         "seeds": list(seeds),
         "metrics": dict(metrics),
         "notes": list(notes),

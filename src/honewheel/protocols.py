@@ -31,8 +31,9 @@ from honewheel.records import (
 class Range:
     """Allowed values of one hyperparameter, its default, and what to do when outside.
 
-    The one object behind validation, help and (later) the search space. Numbers are inclusive;
-    `choices` replaces `low`/`high` for words. `why` completes "outside it, ...".
+    The one object behind validation, help and the search space. Numbers are inclusive; `choices`
+    replaces `low`/`high` for words. `why` completes "outside it, ...". `search` is the part of
+    the range that a search tries unless it is told what to try; none: it leaves this one alone.
     """
 
     default: Json
@@ -40,6 +41,7 @@ class Range:
     high: float | None = None
     choices: tuple[str, ...] = ()
     log: bool = False
+    search: tuple[float, float] | None = None
     help: str = ""
     why: str = ""
 
@@ -95,6 +97,14 @@ class Task(Protocol):
         self, output: str, reference: str, context: Mapping[str, str]
     ) -> Mapping[str, float]:
         """Metrics in [0, 1]: at least score (valid x fact F1), valid, exact, equivalent."""
+
+
+@runtime_checkable
+class KnowsMachine(Protocol):
+    """What a family may bring besides: what it can do on this machine, for `honewheel doctor`."""
+
+    def machine(self) -> Sequence[Finding]:
+        """One finding a fact (`code` names it); of severity error when training is impossible."""
 
 
 class Model(Protocol):

@@ -358,7 +358,10 @@ class Spec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """One step of long work, for whoever listens (rich bar, log file, test)."""
+    """One step of long work, for whoever listens (rich bar, log file, test).
+
+    `seconds_left` is a projection; `memory_bytes` the most the working process has taken so far.
+    """
 
     stage: str
     step: int
@@ -367,19 +370,34 @@ class Progress:
     val_loss: float | None = None
     learning_rate: float | None = None
     tokens_per_second: float | None = None
+    seconds_left: float | None = None
+    memory_bytes: int | None = None
     message: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """What a run will need: bytes by part, rough seconds (None when there is no basis)."""
+    """What a run will need: bytes by part, rough seconds (None when there is no basis).
+
+    `low` and `high` say how far the peak may lie from the sum of the parts, as shares of it.
+    """
 
     bytes_by_part: Mapping[str, int]
     seconds: float | None = None
+    low: float = 1.0
+    high: float = 1.0
 
     @property
     def total_bytes(self) -> int:
         return sum(self.bytes_by_part.values())
+
+    @property
+    def low_bytes(self) -> int:
+        return round(self.low * self.total_bytes)
+
+    @property
+    def high_bytes(self) -> int:
+        return round(self.high * self.total_bytes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -306,6 +306,35 @@ class Wheel:
             listen=on_progress,
         )
 
+    def search(
+        self,
+        model: str | None = None,
+        *,
+        only: Sequence[str] = (),
+        trials: int | None = None,
+        minutes: float | None = None,
+        seeds: int = 2,
+        on_progress: Callable[[Progress], None] = _nobody,
+    ) -> Any:
+        """A search for hyperparameters on the validation split: `.run()`, then `.write(found)`.
+
+        Ends after `trials` (12 when neither is given) or before `minutes` are over; see
+        docs/how-to/search.md. Raises InputError, NotEnoughData, MissingExtra.
+        """
+        from honewheel.loop.search import HyperSearch
+
+        return HyperSearch(
+            self.store,
+            self.config,
+            self.config.model(model)[0],
+            only=only,
+            trials=trials,
+            minutes=minutes,
+            seeds=seeds,
+            clock=self.clock,
+            listen=on_progress,
+        )
+
     def cycles(self, model: str | None = None, limit: int = 20) -> list[Cycle]:
         return list(self.store.cycles.list(model, limit))
 

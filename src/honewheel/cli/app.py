@@ -21,7 +21,7 @@ SECTIONS = {
     "Start": "demo init doctor config",
     "Feedback": "record import suite ask",
     "Training data": "synthesize sample quarantine dataset",
-    "The wheel": "due cycle worker jobs report ablate",
+    "The wheel": "due cycle worker jobs report ablate search",
     "Looking": "status versions show diff trend failures trace explain",
     "Champions": "watch promote rollback",
     "Service": "serve keys audit",
@@ -104,6 +104,7 @@ def register() -> None:
         project,
         quarantine,
         queue,
+        search,
         serve,
         synthesize,
         trend,
@@ -112,8 +113,9 @@ def register() -> None:
         worker,
     )
 
-    verbs = ablate, cycle, dataset, feedback, project, quarantine, queue, serve, synthesize, trend
-    assert all((*verbs, forget, versions, watch, worker))  # importing them is all there is to do
+    verbs = ablate, cycle, dataset, feedback, project, quarantine, queue, search, serve
+    more = forget, synthesize, trend, versions, watch, worker
+    assert all((*verbs, *more))  # importing them is all there is to do
 
 
 def main() -> None:

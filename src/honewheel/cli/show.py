@@ -172,7 +172,19 @@ def _note(step: Progress) -> str:
         parts.append(f"val {step.val_loss:.3f}")
     if step.tokens_per_second:
         parts.append(f"{step.tokens_per_second:,.0f} tok/s")
+    if step.memory_bytes:
+        parts.append(f"{step.memory_bytes / 1e9:.1f} GB")
+    if step.seconds_left is not None:
+        parts.append(f"{_minutes(step.seconds_left)} left")
     return "  ".join(parts)
+
+
+def _minutes(seconds: float) -> str:
+    """0:58, 12:05, 1:02:11."""
+    whole = round(seconds)
+    hours, rest = divmod(whole, 3600)
+    start = f"{hours}:{rest // 60:02d}" if hours else f"{rest // 60}"
+    return f"{start}:{rest % 60:02d}"
 
 
 def decision(found: Decision) -> None:

@@ -8,26 +8,23 @@ goes on where it was. The champion is not touched.
 
 from __future__ import annotations
 
-import json
 import math
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-from honewheel import atomic, plugins
+from honewheel import plugins
 from honewheel.config import Config
 from honewheel.errors import InputError, NotEnoughData
-from honewheel.evaluate import ablate, metrics
+from honewheel.evaluate import ablate
 from honewheel.evaluate.ablate import Effect
 from honewheel.loop import material, proof, techniques
 from honewheel.loop.material import Material
 from honewheel.loop.registry import CHAMPION
+from honewheel.loop.rehearsal import Outcome, Rehearsal, Stage
 from honewheel.loop.techniques import Technique
 from honewheel.records import (
-    Dataset,
     Decoding,
     EvalRow,
     Json,
@@ -39,30 +36,10 @@ from honewheel.records import (
     digest,
 )
 from honewheel.store import Store
-from honewheel.train import run as train
 
 VERSION = 1
 CURVE_SHARES = (0.25, 0.5, 1.0)  # of the examples there are
 Listener = Callable[[Progress], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Training:
-    """One model to train and ask: an arm with a seed."""
-
-    arm: Config
-    dataset: Dataset
-    spec: Spec
-    key: str  # hash of what decides its answers
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What one training came to."""
-
-    rows: tuple[EvalRow, ...]
-    seconds: float
-    examples: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +92,7 @@ class Study:
         self.settings = config.model(model)[1]
         self.family = plugins.family(self.settings.family)
         self.base_hash = self.family.resolve(self.settings.base)[1]
-        self.known: dict[tuple[str, int], Training] = {}
+        self.known: dict[tuple[str, int], Rehearsal] = {}
 
     def open(self, listen: Listener) -> None:
         """Read the log and fix what is asked. Raises NotEnoughData without held-out prompts."""
@@ -143,27 +120,29 @@ class Study:
             default=self.clock(),
         )
         self.updates = self._updates(self.config)
+        self.stage = Stage(
+            config=self.config,
+            suites=self.suites,
+            decoding=self._decoding(),
+            folder=self.folder,
+            clock=self.clock,
+        )
 
-    def trainings(self, arm: Config) -> list[Training]:
+    def trainings(self, arm: Config) -> list[Rehearsal]:
         """An arm once a seed, all with the same number of updates."""
         return [self._training(arm, seed) for seed in self.seeds]
 
     def cost(self, arms: Sequence[Config]) -> Cost:
         """How many trainings these arms take, and how long, from the newest cycle's own times."""
         keys = {training.key for arm in arms for training in self.trainings(arm)}
-        known = sum(self._path(key).exists() for key in keys)
+        known = sum(self.stage.known(key) for key in keys)
         each = self._seconds_each()
         seconds = None if each is None else each * (len(keys) - known)
         return Cost(trainings=len(keys), known=known, seconds=seconds)
 
-    def outcome(self, training: Training, listen: Listener) -> Outcome:
+    def outcome(self, training: Rehearsal, listen: Listener) -> Outcome:
         """Train and ask, or what is known of it from an earlier run."""
-        path = self._path(training.key)
-        if not path.exists():
-            self._train(training, path, listen)
-        data = json.loads(path.read_text(encoding="utf-8"))
-        rows = tuple(EvalRow(**row) for row in data["rows"])
-        return Outcome(rows=rows, seconds=data["seconds"], examples=data["examples"])
+        return self.stage.outcome(training, listen)
 
     def can_train(self, arm: Config) -> bool:
         """Whether an arm has enough examples."""
@@ -183,7 +162,7 @@ class Study:
         """The project as it is, with at most `size` new examples."""
         return techniques.switched(self.config, max_examples=size)
 
-    def _training(self, arm: Config, seed: int) -> Training:
+    def _training(self, arm: Config, seed: int) -> Rehearsal:
         name = digest(arm.settings.curate.model_dump(mode="json")), seed
         if name not in self.known:
             seeded = techniques.switched(arm, seed=seed)
@@ -192,7 +171,7 @@ class Study:
             how: list[Json] = [VERSION, dataset.hash, spec.hash, *(s.hash for s in self.suites)]
             judges = proof.judges(self.config, self.suites)
             key = digest([*how, as_dict(self._decoding()), judges])
-            self.known[name] = Training(arm=seeded, dataset=dataset, spec=spec, key=key)
+            self.known[name] = Rehearsal(dataset=dataset, spec=spec, key=key)
         return self.known[name]
 
     def _spec(self, arm: Config, seed: int) -> Spec:
@@ -224,31 +203,6 @@ class Study:
 
     def _decoding(self) -> Decoding:
         return Decoding(max_new_tokens=self.config.settings.evaluate.max_new_tokens)
-
-    def _path(self, key: str) -> Path:
-        return self.folder / f"{key[:32]}.json"
-
-    def _train(self, training: Training, path: Path, listen: Listener) -> None:
-        run_dir = self.folder / f"run-{training.key[:32]}"
-        started = self.clock()
-        final = train.run(training.spec.family, training.spec, training.dataset, run_dir, listen)
-        items = [item for suite in self.suites for item in suite.items]
-        with self.family.open(training.spec.base, final) as model:
-            answers = []
-            for step, answer in enumerate(model.predict(items, self._decoding()), start=1):
-                answers.append(answer)
-                listen(Progress(stage="evaluate", step=step, total=len(items)))
-        rows: list[EvalRow] = []
-        for suite in self.suites:
-            compare = plugins.task(self.config.task(suite.task).kind).compare
-            rows += metrics.rows(training.key[:12], suite.name, suite.items, answers, compare)
-        data = {
-            "rows": [as_dict(replace(row, output="")) for row in rows],
-            "seconds": (self.clock() - started).total_seconds(),
-            "examples": len(training.dataset.train),
-        }
-        atomic.write_file(path, json.dumps(data).encode())
-        shutil.rmtree(run_dir)
 
     def _seconds_each(self) -> float | None:
         """Training and evaluation of one version in the newest finished cycle of the model."""

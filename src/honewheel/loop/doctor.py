@@ -6,6 +6,7 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
+import re
 import shutil
 import sqlite3
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 from honewheel import plugins
 from honewheel.config import Config
 from honewheel.errors import HonewheelError
+from honewheel.protocols import KnowsMachine
 from honewheel.store import Store
 
 FREE_BYTES = 2_000_000_000  # room for a few runs of a small model; gc frees what is not needed
@@ -33,7 +35,9 @@ def examine(store: Store, config: Config) -> list[dict[str, Any]]:
         _check("store", True, f"{store.log.last_seq():,} log entries at {store.url}", ""),
         *(_base(config, name) for name in sorted(config.settings.models)),
         _training(),
+        *_libraries(),
         _check("processors", True, f"{len(os.sched_getaffinity(0))} usable", ""),
+        *_machine(config),
     ]
 
 
@@ -86,3 +90,41 @@ def _training() -> dict[str, Any]:
         )
     found = f"torch {importlib.metadata.version('torch')}"
     return _check("training", True, found, "")
+
+
+# Package -> first sound version, and what is wrong before it.
+VULNERABLE = {
+    "torch": ("2.10", "CVE-2026-24747: loading weights can run code hidden in them"),
+    "transformers": ("5.3", "CVE-2026-4372: loading a model can run code named in config.json"),
+}
+
+
+def _libraries() -> list[dict[str, Any]]:
+    """Versions of the packages that load models; trouble where one has a known hole."""
+    found = []
+    for package, (sound, hole) in VULNERABLE.items():
+        if importlib.util.find_spec(package) is None:
+            continue
+        version = importlib.metadata.version(package)
+        advice = f"{hole}. Update it: pip install '{package}>={sound}'"
+        found.append(_check(package, _numbers(version) >= _numbers(sound), version, advice))
+    return found
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """2.13.0+cpu -> (2, 13, 0); what is no number ends it."""
+    parts = re.match(r"\d+(?:\.\d+)*", version)
+    return tuple(map(int, parts[0].split("."))) if parts else ()
+
+
+def _machine(config: Config) -> list[dict[str, Any]]:
+    """What the registered models' families can train here."""
+    found = []
+    for name in sorted({model.family for model in config.settings.models.values()}):
+        family = plugins.family(name)
+        for one in family.machine() if isinstance(family, KnowsMachine) else ():
+            advice = f"{one.message}. Free memory, or train on another machine."
+            found.append(
+                _check(f"{name}: {one.code}", one.severity != "error", one.message, advice)
+            )
+    return found

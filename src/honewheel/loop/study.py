@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from honewheel import atomic
-from honewheel import config as settings_file
 from honewheel.config import Config
-from honewheel.errors import ConfigError
-from honewheel.loop import ablate, techniques
-from honewheel.records import Progress, as_dict
+from honewheel.loop import ablate, techniques, written
+from honewheel.records import Json, Progress, as_dict
 from honewheel.report import ablation
 from honewheel.store import Store
 
@@ -69,23 +67,12 @@ class Ablation:
         Comments and layout stay. Returns the lines that changed. Raises ConfigError when the file
         cannot be written.
         """
-        import tomlkit
-
-        path = self.config.root / settings_file.FILE
-        changed = []
-        try:
-            document: Any = tomlkit.parse(path.read_text(encoding="utf-8"))
-            for one in found["findings"]:
-                if one["was_on"] and one["answer"] not in (None, "helps"):
-                    technique = techniques.find(one["technique"])
-                    section = document.setdefault("curate", tomlkit.table())
-                    section[technique.key] = technique.off
-                    changed.append(f"curate.{technique.key} = {technique.off}")
-            if changed:
-                atomic.write_file(path, tomlkit.dumps(document).encode())
-        except OSError as error:
-            raise ConfigError(f"{path} cannot be changed: {error.strerror}.") from error
-        return changed
+        changes: dict[str, Json] = {}
+        for one in found["findings"]:
+            if one["was_on"] and one["answer"] not in (None, "helps"):
+                technique = techniques.find(one["technique"])
+                changes[f"curate.{technique.key}"] = technique.off
+        return written.write(self.config.root, changes)
 
     def _draw(
         self, findings: Sequence[ablate.Finding], points: Sequence[ablate.Point]

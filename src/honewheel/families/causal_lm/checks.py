@@ -148,8 +148,15 @@ def lengths(spec: Spec, dataset: Dataset, renderer: Renderer, limit: int) -> lis
 
 
 def room(folder: Path, spec: Spec, units: Sequence[Unit]) -> list[Finding]:
-    """A refusal when the run would not fit into the memory that is free."""
+    """A refusal when the run would not fit into the memory that is free, with what would.
+
+    A warning where it is expected to fit but need not.
+    """
     needed, free = memory.estimate(folder, spec, units), memory.available()
-    if free is None or needed.total_bytes <= free:
+    if free is None or needed.high_bytes <= free:
         return []
-    return [Finding(code="memory", message=memory.explain(needed, free))]
+    fits = needed.total_bytes <= free
+    way_out = memory.plan(folder, spec, units, int(free / memory.HIGH))
+    message = memory.explain(needed, free, way_out)
+    severity: Literal["error", "warning"] = "warning" if fits else "error"
+    return [Finding(code="memory", message=message, severity=severity)]

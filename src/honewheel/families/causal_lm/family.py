@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from honewheel.errors import MissingExtra
 from honewheel.families.causal_lm import base as bases
-from honewheel.families.causal_lm import checks, memory
+from honewheel.families.causal_lm import checks, machine, memory
 from honewheel.families.causal_lm import ranges as hyperparameters
 from honewheel.families.causal_lm.render import Renderer, longest
 from honewheel.families.causal_lm.units import Unit, encode, fitting, given
@@ -60,6 +60,10 @@ class CausalLM:
         folder, _ = bases.resolve(spec.base)
         units = _units(spec, dataset, Renderer(folder), longest(spec.settings, folder))
         return memory.estimate(folder, spec, units, os.cpu_count() or 1)
+
+    def machine(self) -> Sequence[Finding]:
+        """What this machine can train: processor, precision, memory, largest sizes by method."""
+        return machine.machine()
 
     def train(self, spec: Spec, dataset: Dataset, run_dir: Path) -> Iterator[Progress]:
         _prepare()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,34 +12,12 @@ import transformers
 from transformers.utils import logging as transformers_logging
 
 from honewheel.errors import ConfigError, Damaged
-from honewheel.families.causal_lm.base import tensor_shapes
-
-# On a processor half precision pays from about this many weights: at 5 million the casts eat what
-# the products save (1.15x), at 25 million it is 1.5x.
-_LARGE = 20_000_000
+from honewheel.families.causal_lm.precision import has_bfloat16
 
 
 def device() -> torch.device:
     """The first CUDA device, else the CPU."""
     return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
-
-
-def has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 matrices natively (else it is slower there)."""
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    info = Path("/proc/cpuinfo")
-    flags = set(info.read_text().split()) if info.is_file() else set()
-    return bool(flags & {"avx512_bf16", "amx_bf16", "bf16"})
-
-
-def realised_precision(setting: str, folder: Path) -> str:
-    """`setting` with "auto" resolved for this machine and the size of the base in `folder`."""
-    if setting != "auto":
-        return setting
-    weights = sum(math.prod(shape) for shape in tensor_shapes(folder).values())
-    gains = torch.cuda.is_available() or weights >= _LARGE
-    return "bfloat16" if gains and has_bfloat16() else "float32"
 
 
 def load(

@@ -1,13 +1,14 @@
-"""The interface of what a run minimises; `sft.py`, `dpo.py` and `kto.py` bring it."""
+"""What a run minimises, as `sft.py`, `dpo.py` and `kto.py` bring it, and its gradient."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch
 
-from honewheel.families.causal_lm.scoring import Scorer
+from honewheel.families.causal_lm.scoring import Scorer, split
+from honewheel.families.causal_lm.units import Unit
 
 
 class Objective(Protocol):
@@ -22,3 +23,21 @@ class Objective(Protocol):
         self, scorer: Scorer, part: Sequence[Any], shared: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """(the part's share of the batch's loss, [units] the loss of each unit, detached)."""
+
+
+def backward(
+    objective: Objective,
+    scorer: Scorer,
+    batch: Sequence[Unit],
+    step: Callable[[torch.Tensor], object],
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """(loss of `batch`, losses of its units by pass); `step` adds the gradient of each pass."""
+    mean = torch.zeros((), device=scorer.device)
+    items = []
+    shared = objective.begin(scorer, batch)
+    for part in split(batch, scorer.limit):
+        loss, each = objective.loss(scorer, part, shared)
+        step(loss)
+        mean += loss.detach()
+        items.append(each)
+    return mean, items

@@ -33,7 +33,13 @@ _SHARED = {
         help="updates of a training, whatever the epochs make; 0: as many as the epochs make",
     ),
     "batch_size": Range(
-        default=8, low=1, high=512, help="examples for each update", why="updates are too few"
+        default=8,
+        low=1,
+        high=512,
+        log=True,
+        search=(4, 32),
+        help="examples for each update",
+        why="updates are too few",
     ),
     "optimizer": Range(
         default="adamw",
@@ -102,7 +108,13 @@ _SHARED = {
 
 _LORA = {
     "rank": Range(
-        default=16, low=1, high=256, help="rank of each update", why="full fine-tuning is cheaper"
+        default=16,
+        low=1,
+        high=256,
+        log=True,
+        search=(4, 64),
+        help="rank of each update",
+        why="full fine-tuning is cheaper",
     ),
     "alpha": Range(default=8, low=1, high=512, help="scale of the update, see rslora"),
     "rslora": Range(default=True, help="scale by alpha / sqrt(rank) instead of alpha / rank"),
@@ -126,6 +138,7 @@ _PREFERENCE = {
         low=0.01,
         high=10.0,
         log=True,
+        search=(0.03, 1.0),
         help="how strongly the model is held to its starting weights",
         why="it either forgets what it was or does not move",
     ),
@@ -166,6 +179,7 @@ _RATES: Mapping[tuple[str, str], Range] = {
         low=1e-5,
         high=1e-2,
         log=True,
+        search=(1e-4, 1e-2),
         help="peak rate; 2e-4 is usual from 0.5B parameters up",
         why="a LoRA update either does not move the model or destroys it",
     ),
@@ -174,6 +188,7 @@ _RATES: Mapping[tuple[str, str], Range] = {
         low=1e-6,
         high=2e-3,
         log=True,
+        search=(1e-5, 2e-3),
         help="peak rate; 1e-5 is usual from 0.5B parameters up",
         why="full fine-tuning either does not move the model or destroys it",
     ),
@@ -182,6 +197,7 @@ _RATES: Mapping[tuple[str, str], Range] = {
         low=1e-7,
         high=2e-3,
         log=True,
+        search=(1e-5, 1e-3),
         help="peak rate; 5e-6 to 2e-5 is usual from 0.5B parameters up",
         why="a preference either does not move the model or destroys it",
     ),
@@ -190,6 +206,7 @@ _RATES: Mapping[tuple[str, str], Range] = {
         low=1e-8,
         high=5e-4,
         log=True,
+        search=(1e-6, 2e-4),
         help="peak rate; 5e-7 to 1e-6 is usual from 0.5B parameters up",
         why="a preference either does not move the model or destroys it",
     ),

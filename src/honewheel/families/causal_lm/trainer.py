@@ -23,6 +23,7 @@ from transformers import (
     TrainingArguments,
 )
 
+from honewheel.families.causal_lm.objective import backward
 from honewheel.families.causal_lm.order import Left
 from honewheel.families.causal_lm.retreat import NotFinite
 from honewheel.families.causal_lm.room import Room
@@ -81,6 +82,7 @@ class ObjectiveTrainer(Trainer):  # type: ignore[misc]
         self.last_loss = self.last_rate = math.nan
         self.keep_losses = keep_losses
         self.last_losses: list[float] = []
+        self._walk_the_model_less(optimizer)
 
     def get_train_dataloader(self) -> DataLoader[Unit]:
         """Batches of the plan, each as its units; draws no random numbers."""
@@ -91,11 +93,26 @@ class ObjectiveTrainer(Trainer):  # type: ignore[misc]
             generator=torch.Generator(),
         )
 
+    def _walk_the_model_less(self, optimizer: torch.optim.Optimizer) -> None:
+        """Leave out what costs a fifth of a small model's training and changes nothing.
+
+        The Trainer walks every module to clear and to clip gradients, where only adapters have
+        some, and collects garbage before it starts, where there is no earlier run to free.
+        """
+        self.trained = [weight for weight in self.model.parameters() if weight.requires_grad]
+        self.model.zero_grad = optimizer.zero_grad
+        self.accelerator.free_memory = lambda *held: list(held)
+
+    def _clip_grad_norm(self, model: Any) -> torch.Tensor:
+        norm: torch.Tensor = self.accelerator.clip_grad_norm_(self.trained, self.args.max_grad_norm)
+        return norm
+
     def training_step(
         self, model: Any, inputs: list[Unit], num_items_in_batch: object = None
     ) -> torch.Tensor:
         """Backward over one batch, pass by pass; returns its loss."""
-        model.train()
+        if not model.training:
+            model.train()
         mean, items = self.room.fit(inputs, lambda: self._backward(inputs))
         self.last_loss, self.last_rate = mean.item(), self.optimizer.param_groups[0]["lr"]
         self.last_losses = torch.cat(items).tolist() if self.keep_losses else []
@@ -107,16 +124,7 @@ class ObjectiveTrainer(Trainer):  # type: ignore[misc]
     def _backward(self, batch: list[Unit]) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """(loss of the batch, losses of its units by pass); begins without gradients."""
         self.optimizer.zero_grad()
-        objective = self.work.objective
-        mean = torch.zeros((), device=self.args.device)
-        items = []
-        shared = objective.begin(self.scorer, batch)
-        for part in split(batch, self.scorer.limit):
-            loss, each = objective.loss(self.scorer, part, shared)
-            self.accelerator.backward(loss)
-            mean += loss.detach()
-            items.append(each)
-        return mean, items
+        return backward(self.work.objective, self.scorer, batch, self.accelerator.backward)
 
     def floating_point_ops(self, inputs: object) -> int:
         """Not counted."""

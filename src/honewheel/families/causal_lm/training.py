@@ -13,29 +13,28 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from honewheel import atomic
 from honewheel.errors import ConfigError, NotEnoughMemory
 from honewheel.families.causal_lm import (
     adapters,
-    attention,
     checkpoints,
     interpolate,
     loading,
+    log,
     memory,
+    precision,
+    probe,
     realised,
     reference,
     retreat,
     snapshot,
+    start,
 )
 from honewheel.families.causal_lm.base import resolve
 from honewheel.families.causal_lm.collate import plan
@@ -45,7 +44,7 @@ from honewheel.families.causal_lm.render import Renderer, longest
 from honewheel.families.causal_lm.retreat import NotFinite
 from honewheel.families.causal_lm.room import Room
 from honewheel.families.causal_lm.schedule import Course, make_schedule
-from honewheel.families.causal_lm.scoring import Scorer, refuse_foreign
+from honewheel.families.causal_lm.scoring import Scorer
 from honewheel.families.causal_lm.stopping import Best
 from honewheel.families.causal_lm.stream import Emit, stream
 from honewheel.families.causal_lm.trainer import ObjectiveTrainer
@@ -53,6 +52,7 @@ from honewheel.families.causal_lm.work import make as make_work
 from honewheel.records import Dataset, Progress, Spec, as_dict
 
 REPORT = "training.json"
+PROBE_FROM = 50  # updates from which a run is worth a first look at its widest batch
 
 
 def train(spec: Spec, dataset: Dataset, run_dir: Path) -> Iterator[Progress]:
@@ -84,8 +84,8 @@ def _inputs(spec: Spec, dataset: Dataset, folder: Path) -> dict[str, Any]:
     """Everything that decides the weights, as one flat mapping, precision resolved."""
     given = as_dict(spec)
     settings: dict[str, Any] = given.pop("settings")
-    precision = loading.realised_precision(settings["precision"], folder)
-    return {"dataset": dataset.hash, **given, **settings, "precision": precision}
+    kind = precision.realised(settings["precision"], folder)
+    return {"dataset": dataset.hash, **given, **settings, "precision": kind}
 
 
 def _guarded(run: _Run) -> None:
@@ -165,7 +165,7 @@ class _Run:
     def _take_updates(self) -> None:
         """Load, resume, take the updates that are left."""
         self._reset()
-        self.model = self._model()
+        self.model = start.model(self.folder, self.spec)
         self.optimizer = make_optimizer(
             self.settings["optimizer"],
             self.model,
@@ -185,40 +185,28 @@ class _Run:
         self._pace(saved)
         self.trainer = self._trainer()
         self._begin(saved)
-        self.started, self.offset = time.monotonic(), self.update
+        self.clock = log.Clock(self.update)
         if self.update < len(self.batches) and not self._stale:
             self.trainer.train()
 
-    def _model(self) -> Any:
-        attention.register()
-        whole = self.spec.method == "full"
-        model = loading.load(
-            self.folder,
-            attention=attention.NAME,
-            full_precision=whole,
-            quantisation=self.settings.get("quantisation", "none"),
-        )
-        refuse_foreign(model)
-        if self.settings["checkpointing"]:
-            loading.checkpoint_activations(model)
-        return model if whole else adapters.attach(model, self.settings, self.spec.seed)
-
     def _trainer(self) -> ObjectiveTrainer:
         """The Trainer over the batches that are left; the model is still that of the start."""
-        precision = self.inputs["precision"]
-        scorer = Scorer(
-            self.model.eval(), precision == "bfloat16", self.settings["tokens_per_pass"]
-        )
+        kind = self.inputs["precision"]
+        scorer = Scorer(self.model.eval(), kind == "bfloat16", self.settings["tokens_per_pass"])
         rows = [row for unit in self.rows for row in unit.rows[:1]]
         if len(rows) > 1:
             scorer.refuse_mixing(rows)
         self.work = reference.complete(
             self.work,
             scorer,
-            reference.cache(self.run_dir, self.spec, precision, scorer.device),
-            lambda done, of: self._report(message=f"reference {done} of {of} rows"),
+            reference.cache(self.run_dir, self.spec, kind, scorer.device),
+            lambda done, of: self._say(f"reference {done} of {of} rows"),
         )
         self.rows, self.val = self.work.units, self.work.val
+        room = Room(scorer, self.run_dir, self._say)
+        room.enter(self.update)
+        if len(self.batches) - self.update >= PROBE_FROM:
+            self._probe(room)
         return ObjectiveTrainer(
             scorer,
             self.work,
@@ -226,12 +214,21 @@ class _Run:
             self.optimizer,
             self.schedule,
             self._after,
-            Room(scorer, self.run_dir, lambda message: self._report(message=message)),
+            room,
             max_grad_norm=self.settings["max_grad_norm"],
             folder=self.run_dir,
             seed=self.spec.seed,
             keep_losses=self.mastery is not None,
         )
+
+    def _probe(self, room: Room) -> None:
+        """The widest batch first. The Trainer seeds everything after it, so no weight changes."""
+        batch = self.settings["batch_size"]
+        took, each = probe.seconds(self.work, room, batch)
+        # By the mean row: which rows a batch will have may not be drawn yet.
+        row = sum(map(len, self.rows)) / len(self.rows)
+        left = (len(self.batches) - self.update) * batch * row * each
+        self._report(message=f"the longest batch takes {took:.2g} s", seconds_left=left)
 
     def _pace(self, saved: checkpoints.Checkpoint | None) -> None:
         """Replace the plan by one in which rows wait for their time, where some have to."""
@@ -272,7 +269,7 @@ class _Run:
 
     def _after(self, done: int) -> bool:
         """Book-keeping after an update; returns whether to go on."""
-        self.update = self.offset + done
+        self.update = self.clock.offset + done
         self.trainer.room.enter(self.update)
         self.losses.append((self.update, self.trainer.last_loss))
         if self.mastery is not None:
@@ -316,9 +313,19 @@ class _Run:
         parts, more = snapshot.capture(self.model, self.optimizer, self.schedule)
         checkpoints.save(self.checkpoints, self.update, parts, state | more)
 
+    def _say(self, message: str) -> None:
+        self._report(message=message)
+
     def _report(
-        self, *, message: str = "", loss: float | None = None, val_loss: float | None = None
+        self,
+        *,
+        message: str = "",
+        loss: float | None = None,
+        val_loss: float | None = None,
+        seconds_left: float | None = None,
     ) -> None:
+        if loss is not None:
+            seconds_left = self.clock.left(self.update, len(self.batches))
         progress = Progress(
             stage="train",
             step=self.update,
@@ -327,18 +334,17 @@ class _Run:
             val_loss=val_loss,
             learning_rate=self.trainer.last_rate if loss is not None else None,
             tokens_per_second=self._speed() if loss is not None else None,
+            seconds_left=seconds_left,
+            memory_bytes=memory.peak() if seconds_left is not None else None,
             message=message,
         )
-        line = {"at": datetime.now(UTC).isoformat(), "threads": torch.get_num_threads()}
-        with (self.run_dir / "log.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line | as_dict(progress)) + "\n")
+        log.write(self.run_dir, progress)
         self.emit(progress)
 
     def _speed(self) -> float:
         """Tokens a second since this process began to train."""
-        done = self.batches[self.offset : self.update]
-        tokens = sum(len(self.rows[index]) for batch in done for index in batch)
-        return tokens / max(time.monotonic() - self.started, 1e-9)
+        done = self.batches[self.clock.offset : self.update]
+        return self.clock.speed(len(self.rows[index]) for batch in done for index in batch)
 
     def _finish(self) -> None:
         if self.best.step is not None:

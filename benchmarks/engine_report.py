@@ -1,0 +1,133 @@
+"""What the rounds of the engine benchmark say: ratios with their intervals, and notes."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import results_file
+from results_file import metric
+
+JOB = "job"  # the whole job in fresh processes
+Row = dict[str, Any]
+
+
+def report(rows: Sequence[Row], parts: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """Every metric with its bootstrap interval over rounds, and what to know of them."""
+    metrics: dict[str, Any] = {}
+    notes = [
+        "CPU seconds of Trainer.train() on one thread, medians of the rounds; a ratio is the "
+        "quickest rival setting over ours at its default precision (auto, here bfloat16 where a "
+        "rival may use it too); tokenising, loading and held-out losses are not in it"
+    ]
+    for part in parts:
+        sides = _by_side(rows, part)
+        if "ours bf16" in sides:
+            metrics |= _part(part, sides)
+            notes.append(f"{part}: " + _described(rows, part, sides))
+        else:
+            notes.append(f"{part} was not measured")
+    one = {row["side"]: row["loss"] for row in rows if row["part"] == "one_step"}
+    apart = [abs(one["ours fp32"] - loss) for side, loss in one.items() if side != "ours fp32"]
+    if apart:
+        metrics["sft_onestep_loss_diff"] = metric(max(apart), "nats/token")
+    metrics |= _job(_by_side(rows, JOB))
+    memory = results_file.FOLDER / "engine_memory.json"
+    if memory.is_file():  # measured by benchmarks/engine_memory.py, repeated beside the speeds
+        key = "memory_estimate_worst_error"
+        metrics[key] = json.loads(memory.read_text())["metrics"][key]
+    loads = [row["load"] for row in rows]
+    cores = len(os.sched_getaffinity(0))
+    if max(loads) > cores:
+        notes.append(
+            f"the machine was busy (load up to {max(loads):.1f} on {cores} cores): wall times mean "
+            "nothing and are left out"
+        )
+    return metrics, notes
+
+
+def _part(name: str, sides: dict[str, list[Row]]) -> dict[str, Any]:
+    """Ratios of one part, each over the rounds that both sides have run."""
+    found: dict[str, Any] = {}
+    for kind, ending in (("bf16", ""), ("fp32", "_fp32")):
+        mine = f"ours {kind}"
+        if mine in sides:
+            rival = _quickest(sides, kind if ending else "")
+            theirs, ours = _both(sides[rival], sides[mine], "train")
+            found[f"sft_ratio_{name}{ending}"] = _ratio(theirs, ours)
+    ours = sides["ours bf16"]
+    median = statistics.median(row["train"] for row in ours)
+    speed = ours[0]["loss_tokens"] / median
+    found[f"sft_speed_{name}"] = metric(speed, "loss tokens/CPU s")
+    if name == "5m":
+        theirs, mine_too = _both(sides["TRL padding_free fp32"], sides["ours fp32"], "loss")
+        apart = mine_too - theirs
+        found["sft_final_loss_diff"] = metric(
+            float(apart.mean()), "nats/token", float(apart.min()), float(apart.max())
+        )
+    return found
+
+
+def _quickest(sides: dict[str, list[Row]], ending: str) -> str:
+    """The rival setting with the lowest median."""
+    rivals = [side for side in sides if not is_ours(side) and side.endswith(ending)]
+    return min(rivals, key=lambda side: statistics.median(row["train"] for row in sides[side]))
+
+
+def _both(one: Sequence[Row], other: Sequence[Row], key: str) -> tuple[Any, Any]:
+    """A figure of two sides in the rounds that both have."""
+    left, right = ({row["round"]: row[key] for row in rows} for rows in (one, other))
+    rounds = sorted(left.keys() & right.keys())
+    return np.array([left[n] for n in rounds]), np.array([right[n] for n in rounds])
+
+
+def _job(sides: dict[str, list[Row]]) -> dict[str, Any]:
+    if not sides:
+        return {}
+    ours, theirs = (np.array([row["train"] for row in sides[one]]) for one in ("ours", "TRL"))
+    return {
+        "original_job_seconds": metric(
+            float(np.median(ours)), "CPU s", float(ours.min()), float(ours.max())
+        ),
+        "original_job_ratio": _ratio(theirs, ours),
+    }
+
+
+def _ratio(theirs: Any, ours: Any) -> Any:
+    """Median over median, with its 95 % bootstrap interval over rounds."""
+    draw = np.random.default_rng(0)
+    count = len(ours)
+    picks = draw.integers(count, size=(2000, count))
+    drawn = np.median(theirs[picks], axis=1) / np.median(ours[picks], axis=1)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return metric(float(np.median(theirs) / np.median(ours)), "x", float(low), float(high))
+
+
+def _by_side(rows: Sequence[Row], part: str) -> dict[str, list[Row]]:
+    """Measured rows of a part by side, in the order of the rounds."""
+    found: dict[str, list[Row]] = {}
+    for row in sorted(
+        (row for row in rows if row["part"] == part and row["round"] != "pilot"),
+        key=lambda row: row["round"],
+    ):
+        found.setdefault(row["side"], []).append(row)
+    return found
+
+
+def _described(rows: Sequence[Row], part: str, sides: dict[str, list[Row]]) -> str:
+    told = [
+        f"{side} {statistics.median(row['train'] for row in found):.2f} s in "
+        f"{found[0]['steps']} steps over {found[0]['loss_tokens']} loss tokens"
+        for side, found in sides.items()
+    ]
+    pilot = [row for row in rows if row["part"] == part and row["round"] == "pilot"]
+    tried = ", ".join(f"{row['side']} {row['train']:.2f}" for row in pilot[1:])
+    return "; ".join(told) + (f" (pilot on a few pairs: {tried})" if tried else "")
+
+
+def is_ours(side: str) -> bool:
+    return side.startswith("ours")
