@@ -14,6 +14,7 @@ import re
 import threading
 import time
 from collections.abc import AsyncIterator, Generator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,7 +26,7 @@ from starlette.responses import Response, StreamingResponse
 from honewheel import plugins
 from honewheel.errors import HonewheelError, InputError, NotFound
 from honewheel.ids import ulid
-from honewheel.records import Item, Version
+from honewheel.records import Decoding, Item, Prediction, Version
 from honewheel.server import answers, chat
 from honewheel.server.access import Caller
 from honewheel.server.answers import Refused
@@ -41,6 +42,7 @@ from honewheel.wheel import Wheel
 _log = logging.getLogger(__name__)
 PATHS: Mapping[Kind, str] = {"chat": "/chat/completions", "text": "/completions"}
 _BROKEN = "upstream_unreachable"
+ANSWERS = 64  # that wait for a model or are being written, at once; more wait their turn
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _DONE = b"data: [DONE]\n\n"
 
@@ -92,6 +94,8 @@ class Gateway:
         self._metrics = metrics
         self.upstreams = Upstreams()
         self._shadows: set[asyncio.Task[None]] = set()
+        # Answers wait for their model in threads of their own: nothing else waits for them.
+        self._threads = ThreadPoolExecutor(ANSWERS, "honewheel-answer")
 
     async def chat(self, request: Request) -> Response:
         return await self._complete("chat", request)
@@ -247,7 +251,7 @@ class Gateway:
         """Let the version on trial answer the same, and record what nobody is shown."""
         _, item, decoding = self._work(job)
         try:
-            found = await asyncio.to_thread(self._serving.answer, shadow, item, decoding)
+            found = await self._answer(shadow, item, decoding)
         except HonewheelError as error:
             _log.warning("%s did not answer in the shadow: %s", shadow.name, error)
             return
@@ -264,6 +268,7 @@ class Gateway:
     async def close(self) -> None:
         """Wait for the shadows' answers, give back the connections."""
         await asyncio.gather(*self._shadows)
+        self._threads.shutdown(wait=False, cancel_futures=True)
         await self.upstreams.close()
 
     # --- by an upstream -------------------------------------------------------------------------
@@ -317,7 +322,7 @@ class Gateway:
     async def _answered(self, job: _Job) -> Response:
         version, item, decoding = self._work(job)
         stops = chat.stops(job.body)
-        found = await asyncio.to_thread(self._serving.answer, version, item, decoding)
+        found = await self._answer(version, item, decoding)
         text = "".join(_until(iter([found.output]), stops))
         why = await self._done(job, text)
         stopped = found.stopped or text != found.output
@@ -343,7 +348,7 @@ class Gateway:
             said: list[str] = []
             yield piece(None)
             try:
-                async for text in _in_thread(pieces):
+                async for text in _in_thread(pieces, self._threads):
                     said.append(text)
                     yield piece(text)
             except HonewheelError as error:
@@ -354,7 +359,13 @@ class Gateway:
 
         return _event_stream(chunks(), job)
 
-    def _work(self, job: _Job) -> tuple[Version, Item, Any]:
+    async def _answer(self, version: Version, item: Item, decoding: Decoding) -> Prediction:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self._threads, self._serving.answer, version, item, decoding
+        )
+
+    def _work(self, job: _Job) -> tuple[Version, Item, Decoding]:
         asked, version = job.answer.asked, job.target.version
         assert asked is not None
         assert version is not None
@@ -397,7 +408,9 @@ def _until(pieces: Iterator[str], stops: tuple[str, ...]) -> Generator[str, None
         yield held
 
 
-async def _in_thread(pieces: Generator[str, None, None]) -> AsyncIterator[str]:
+async def _in_thread(
+    pieces: Generator[str, None, None], threads: ThreadPoolExecutor
+) -> AsyncIterator[str]:
     """Items of a blocking iterator, made in a thread; it stops soon after nobody reads on."""
     loop = asyncio.get_running_loop()
     arrived: asyncio.Queue[Any] = asyncio.Queue()
@@ -416,7 +429,7 @@ async def _in_thread(pieces: Generator[str, None, None]) -> AsyncIterator[str]:
         pieces.close()  # gives the model back
         loop.call_soon_threadsafe(arrived.put_nowait, last)
 
-    task = loop.run_in_executor(None, work)
+    task = loop.run_in_executor(threads, work)
     try:
         while (found := await arrived.get()) is not end:
             if isinstance(found, Exception):
