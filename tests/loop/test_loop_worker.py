@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import shutil
 import signal
 import subprocess
 import sys
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -213,6 +215,31 @@ def test_a_rollback_in_traffic_holds_the_next_cycle_back(wheel: Any) -> None:
     assert not any(
         "rolled back" in reason for reason in trigger.due(state, settings, later).reasons
     )
+
+
+@pytest.mark.slow
+def test_looking_again_and_again_keeps_nothing(wheel: Any) -> None:
+    """What a worker does for hours, a hundred times: memory, threads and files stay flat."""
+    wheel.work(once=True)
+    mine, told = ready(wheel, wheel.cycle)
+
+    def looks(times: int) -> tuple[int, int, int]:
+        for _ in range(times):
+            mine.run(once=True)
+        told.clear()
+        gc.collect()
+        files = len(list(Path("/proc/self/fd").iterdir()))
+        return tracemalloc.get_traced_memory()[0], threading.active_count(), files
+
+    tracemalloc.start()
+    try:
+        looks(20)  # caches fill
+        before = looks(20)
+        after = looks(100)
+    finally:
+        tracemalloc.stop()
+    assert after[0] - before[0] < 100_000  # bytes
+    assert after[1:] == before[1:]
 
 
 ASLEEP = """\
