@@ -11,7 +11,7 @@ import pytest
 
 import wheels
 from honewheel.errors import StoreError
-from honewheel.server.gateway import _until
+from honewheel.server import pieces
 from server.conftest import Live, running, until
 from server.upstreams import Upstream, upstream
 
@@ -144,14 +144,14 @@ def test_an_answer_ends_at_a_stop_text(live: Live) -> None:
     )
     assert found.choices[0].message.content == "one two"
     assert (
-        list(_until(iter(["a", "bc", "d<", "/e", "nd>", "x"]), ("</end>",)))
+        list(pieces.until(iter(["a", "bc", "d<", "/e", "nd>", "x"]), ("</end>",)))
         == [
             *("a", "bc"),
             "d",
         ]
-        or "".join(_until(iter(["a", "bc", "d<", "/e", "nd>", "x"]), ("</end>",))) == "abcd"
+        or "".join(pieces.until(iter(["a", "bc", "d<", "/e", "nd>", "x"]), ("</end>",))) == "abcd"
     )
-    assert "".join(_until(iter(["a<", "/en", "x"]), ("</end>",))) == "a</enx"
+    assert "".join(pieces.until(iter(["a<", "/en", "x"]), ("</end>",))) == "a</enx"
 
 
 def test_an_upstream_answers_under_our_id(behind: tuple[Live, Upstream]) -> None:
