@@ -159,7 +159,9 @@ def opened(run_dir: Path) -> Sequence[int]:
     return [stage["opened"] for stage in report(run_dir)["stages"]]
 
 
-@pytest.mark.parametrize(("kind", "after"), [("competence", 5), ("stages", 4)])
+@pytest.mark.parametrize(
+    ("kind", "after"), [pytest.param("competence", 5, marks=pytest.mark.slow), ("stages", 4)]
+)
 def test_a_resumed_run_with_a_curriculum_ends_with_the_same_bytes(
     llama: Path, tmp_path: Path, kind: Kind, after: int
 ) -> None:

@@ -148,6 +148,9 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {}
 
 
+@pytest.mark.parametrize(
+    "store_url", ["sqlite", pytest.param("postgres", marks=pytest.mark.slow)], indirect=True
+)
 @pytest.mark.parametrize(("stage", "when"), STAGES)
 def test_killed_at_a_stage_it_ends_as_if_it_had_not_been(
     tmp_path: Path, store_url: str, stage: str, when: str, uninterrupted: dict[str, Any]

@@ -59,6 +59,7 @@ def kill_child(run_dir: Path) -> None:
             os.kill(int(entry.name), signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_resumed_and_ends_with_the_bytes_of_an_uninterrupted_one(
     base: Path, tmp_path: Path
 ) -> None:
