@@ -121,7 +121,8 @@ def _by_side(rows: Sequence[Row], part: str) -> dict[str, list[Row]]:
 def _described(rows: Sequence[Row], part: str, sides: dict[str, list[Row]]) -> str:
     told = [
         f"{side} {statistics.median(row['train'] for row in found):.2f} s in "
-        f"{found[0]['steps']} steps over {found[0]['loss_tokens']} loss tokens"
+        f"{found[0]['steps']} steps over {found[0]['loss_tokens']} loss tokens "
+        f"({len(found)} rounds)"
         for side, found in sides.items()
     ]
     pilot = [row for row in rows if row["part"] == part and row["round"] == "pilot"]
