@@ -85,6 +85,22 @@ def test_the_best_settings_are_found_proved_written_and_used(folder: Path) -> No
         assert spec["settings"]["dial"] == found["adopt"]["dial"]
 
 
+def test_what_is_searched_are_the_settings_of_the_objective(folder: Path) -> None:
+    file = folder / "honewheel.toml"
+    text = file.read_text().replace('"dial"', '"causal-lm"').replace("memo/echo", "honewheel/tiny")
+    train = '[models.artifacts.train]\nobjective = "dpo"\nbeta = 0.2\n\n[curate]'
+    file.write_text(text.replace("[curate]", train))
+    with open_wheel(folder) as wheel:
+        search = wheel.search(trials=2)
+        assert search.first["beta"] == 0.2
+        assert search.space["beta"] == (0.03, 1.0)
+        assert search.space["learning_rate"] == (1e-5, 1e-3)
+        spec = search._rehearsal(search.first, 0).spec
+        assert spec.settings["objective"] == "dpo"
+        with pytest.raises(InputError, match="No hyperparameter 'objective'"):
+            wheel.search(trials=2, only=["objective"])
+
+
 @pytest.mark.usefixtures("quick")
 def test_only_validation_prompts_are_asked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: set[str] = set()

@@ -114,9 +114,10 @@ def test_every_setting_that_is_tried_passes_its_range(given: Any, seed: int) -> 
         )
 
 
+@pytest.mark.parametrize("objective", causal.OBJECTIVES)
 @pytest.mark.parametrize("method", causal.METHODS)
-def test_what_is_tried_for_a_language_model_passes_its_ranges(method: str) -> None:
-    found = causal.ranges(method)
+def test_what_is_tried_for_a_language_model_passes_its_ranges(method: str, objective: str) -> None:
+    found = causal.ranges(method, objective)
     now = {key: rule.default for key, rule in found.items()}
     space = search.space(found, now)
     assert {"learning_rate", "batch_size"} <= space.keys() <= {*found}
