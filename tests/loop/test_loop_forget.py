@@ -106,6 +106,7 @@ def test_one_event_goes_and_its_neighbours_stay(wheel: Any) -> None:
     assert found.events == ("evt_e0-3",)
     assert wheel.store.log.event("evt_e0-3").response.prompt == ""
     assert wheel.store.log.event("evt_e0-4").response.prompt.startswith("erDiagram")
+    assert all(one.name != "evt_e0-3" for one in wheel.held())  # nobody can rule on it
     again = wheel.forget("evt_e0-3", **WHO)
     assert again.searched == 0
     assert len(wheel.store.erasure.list()) == 1
