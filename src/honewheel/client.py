@@ -32,6 +32,7 @@ from honewheel.spool import Spool, fitting
 ROW_BYTES = 1 << 20  # what the server takes as one row
 Row = dict[str, Any]
 _LATER = (408, 429, 500, 502, 503, 504, 507)  # the same request may succeed another time
+_FOR_ITS_ROWS = (413, 422)  # refused for what it holds: fewer rows may be taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,7 @@ class Client:
         Raises:
             InputError: the server refuses the row, with its reason.
             Unreachable: there is no spool, and the server cannot be reached.
+            ConfigError: the key is not good enough; in a spool the row waits all the same.
         """
         ready = _ready(row)
         name = str(ready.get("id") or ready.get("response_id") or ready.get("response"))
@@ -97,9 +99,11 @@ class Client:
             return _sent(self._call("POST", "/v1/feedback", ready))
         key = _key(ready)
         self._expected[key] = None  # another thread's call may be the one that sends it
-        self._spool.append([ready])
-        self._drain()
-        outcome = self._expected.pop(key, None)
+        try:
+            self._spool.append([ready])
+            self._drain()
+        finally:
+            outcome = self._expected.pop(key, None)
         if isinstance(outcome, str):
             raise InputError(outcome)
         return outcome or Sent(name, None)
@@ -205,8 +209,25 @@ class Client:
         rest = list(rows)
         while some := fitting(rest):
             rest = rest[len(some) :]
-            told = self._call("POST", "/v1/feedback", some, accept=(202, 422))
-            yield from zip(some, told["rows"], strict=True)
+            yield from self._outcomes(some)
+
+    def _outcomes(
+        self, rows: Sequence[dict[str, Any]]
+    ) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+        """Each row with what the server told of it; when a request is refused as a whole, the row
+        that is to blame is found by halving, so that it never holds up its neighbours.
+        """
+        try:
+            told = self._call("POST", "/v1/feedback", rows, accept=(202, 422))
+        except _RefusedWhole as error:
+            if len(rows) == 1:
+                yield rows[0], {"error": str(error)}
+                return
+            middle = len(rows) // 2
+            yield from self._outcomes(rows[:middle])
+            yield from self._outcomes(rows[middle:])
+            return
+        yield from zip(rows, told["rows"], strict=True)
 
     def _call(
         self, method: str, path: str, data: Any = None, accept: tuple[int, ...] = (200, 202)
@@ -289,6 +310,10 @@ class _Drained:
         self.sent += other.sent
 
 
+class _RefusedWhole(InputError):
+    """A request that is refused for its rows, without a word on each of them."""
+
+
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     """A redirect would carry the key to somebody else."""
 
@@ -312,6 +337,7 @@ def _ready(row: dict[str, Any]) -> dict[str, Any]:
         found["created_at"] = found["created_at"].isoformat()
     try:
         size = len(json.dumps(found, allow_nan=False))
+        json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except (TypeError, ValueError) as error:
         raise InputError(f"the row is no JSON: {error}") from error
     if size > ROW_BYTES:
@@ -343,4 +369,4 @@ def _meaning(status: int, told: dict[str, Any]) -> HonewheelError:
         return NotFound(message)
     if status in (401, 403, 421):
         return ConfigError(message)
-    return InputError(message)
+    return _RefusedWhole(message) if status in _FOR_ITS_ROWS else InputError(message)

@@ -4,6 +4,7 @@
     |- InputError            a record, row or file that cannot be accepted
     |  |- ParseError         an artifact that cannot be read as its kind
     |  `- AlreadyRecorded    an id stands in the log with other content
+    |     `- Erased          an event was forgotten: nothing is recorded of it again
     |- ConfigError           honewheel.toml, environment or flags do not make sense
     |- MissingExtra          a feature needs a package that is not installed
     |- NotFound              no such event, version, suite, cycle
@@ -45,6 +46,10 @@ class ParseError(InputError):
 
 class AlreadyRecorded(InputError):
     """An id stands in the log with other content, and records never change."""
+
+
+class Erased(AlreadyRecorded):
+    """An event was forgotten: neither it nor what is said of it is recorded again."""
 
 
 class ConfigError(HonewheelError):

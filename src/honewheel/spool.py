@@ -78,6 +78,8 @@ class Spool:
             if refused:
                 with self._path.with_name(f"{self._path.name}.refused").open("a") as file:
                     file.writelines(json.dumps(row) + "\n" for row in refused)
+                    file.flush()
+                    os.fsync(file.fileno())  # on disk before they leave the spool
             staging = self._path.with_name(f"{self._path.name}.new")
             with staging.open("wb") as file:
                 file.writelines(line + b"\n" for line in rest)

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 import wheels
-from honewheel.errors import InputError, NotFound, NothingNew
+from honewheel.errors import Erased, InputError, NotFound, NothingNew, StoreBusy
+from honewheel.loop import forget
 
 SECRET = "Rosalind Undset lives at 7 Larch Lane"
 WHO = {"reason": "asked by letter", "by": "dpo"}
@@ -105,6 +106,7 @@ def test_one_event_goes_and_its_neighbours_stay(wheel: Any) -> None:
     assert found.events == ("evt_e0-3",)
     assert wheel.store.log.event("evt_e0-3").response.prompt == ""
     assert wheel.store.log.event("evt_e0-4").response.prompt.startswith("erDiagram")
+    assert all(one.name != "evt_e0-3" for one in wheel.held())  # nobody can rule on it
     again = wheel.forget("evt_e0-3", **WHO)
     assert again.searched == 0
     assert len(wheel.store.erasure.list()) == 1
@@ -128,6 +130,54 @@ def test_answers_that_models_gave_to_the_prompt_go_too(wheel: Any) -> None:
     wheel.forget(source="rosalind", **WHO)
     for name in sampled:
         assert SECRET not in wheel.store.log.event(name).response.prompt
+
+
+def test_cut_short_before_the_log_was_erased_it_is_done_again(
+    wheel: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = forget._remove
+
+    def cut(*given: Any) -> Any:
+        whole(*given)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(forget, "_remove", cut)
+        with pytest.raises(KeyboardInterrupt):
+            wheel.forget(source="rosalind", **WHO)
+    found = wheel.forget(source="rosalind", **WHO)
+    assert len(found.events) == 12
+    assert found.searched > 2
+    assert found.remains == ()
+
+
+@pytest.mark.parametrize("room", ["search", "ablate"])
+def test_rehearsals_that_were_cut_short_go_and_a_running_one_is_waited_for(
+    wheel: Any, room: str
+) -> None:
+    left = wheel.config.state / room / "run-0123" / "dataset.jsonl"
+    left.parent.mkdir(parents=True)
+    left.write_text(f"erDiagram %% {SECRET}")
+    with wheel.store.exclusive(f"{room}:artifacts"), pytest.raises(StoreBusy, match=room):
+        wheel.forget(source="rosalind", **WHO)
+    assert left.exists()
+    found = wheel.forget(subject=SECRET, **WHO)
+    assert f"{room}/run-0123" in found.removed
+    assert found.remains == ()
+
+
+def test_what_was_forgotten_does_not_come_back(wheel: Any, tmp_path: Path) -> None:
+    event = wheel.store.log.event("evt_s0").response
+    row = {"id": "evt_s0", "task": "erd", "prompt": event.prompt, "output": event.output}
+    wheel.forget(subject=SECRET, **WHO)
+    imported = wheel.import_file(wheels.write_jsonl(tmp_path / "again.jsonl", [row, row]))
+    assert (imported.stored, imported.refused) == (0, 2)
+    assert "evt_s0 was forgotten" in imported.quarantined[0].reason
+    for said in (row, {"response": "evt_s0", "comment": SECRET}):
+        with pytest.raises(Erased, match="evt_s0 was forgotten"):
+            wheel.record(**said)
+    wheel.close()
+    assert holds(wheel.config.root, SECRET) == []
 
 
 def test_what_cannot_be_forgotten_is_said(wheel: Any) -> None:

@@ -11,6 +11,7 @@ import sys
 import threading
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import pytest
 
 import wheels
 from honewheel.errors import Cancelled, Fenced, InputError, NotFound, Stopped, TrainingStopped
-from honewheel.loop import worker
+from honewheel.loop import drift, worker
 from honewheel.loop.worker import Worker
 from honewheel.records import Progress
 
@@ -126,6 +127,36 @@ def test_a_waiting_job_is_cancelled_at_once_and_a_finished_one_never(wheel: Any)
         wheel.cancel(7)
 
 
+def test_calling_off_a_measurement_leaves_the_cycle_that_waits_to_go_on(wheel: Any) -> None:
+    def cut(step: Progress) -> None:
+        raise Stopped("here")
+
+    with pytest.raises(Stopped):
+        wheel.cycle("artifacts", cut)
+    job, _ = wheel.store.jobs.add(drift.MEASURE, "artifacts", reason="drift", asked={"seq": 1})
+    assert wheel.cancel(job.id).state == "cancelled"
+    assert wheel.store.cycles.running("artifacts") is not None
+    job, _ = wheel.store.jobs.add(drift.MEASURE, "artifacts", reason="drift", asked={"seq": 1})
+    mine, _ = ready(wheel, None)
+    mine.work(replace(wheel.store.jobs.claim(mine.name, LONG), attempt=99))
+    assert wheel.jobs()[0].state == "failed"
+    assert wheel.store.cycles.running("artifacts") is not None
+    wheel.cancel(wheel.queue("artifacts").id)
+    assert wheel.store.cycles.running("artifacts") is None
+
+
+def test_calling_off_a_waiting_cycle_leaves_one_that_somebody_turns(wheel: Any) -> None:
+    def listen(step: Progress) -> None:
+        if step.stage == "train" and not told:
+            job = wheel.queue("artifacts")
+            told.append(wheel.cancel(job.id).state)
+
+    told: list[str] = []
+    wheel.cycle("artifacts", listen)
+    assert told == ["cancelled"]
+    assert wheel.cycles()[0].state == "done"
+
+
 def test_a_running_job_stops_at_its_next_step_when_it_is_cancelled(wheel: Any) -> None:
     job = wheel.queue("artifacts")
     found = wheel.store.jobs.claim("one", LONG)
@@ -176,8 +207,6 @@ def test_a_killed_training_is_tried_again_later_and_given_up_in_the_end(wheel: A
     assert (waiting.state, waiting.attempt) == ("queued", 1)
     assert waiting.run_after > waiting.queued_at + timedelta(seconds=20)
     assert wheel.store.jobs.claim("two", LONG) is None
-    from dataclasses import replace
-
     from sqlalchemy import update
 
     from honewheel.store.tables import job as table

@@ -98,6 +98,33 @@ def test_rows_the_server_refuses_leave_the_spool_and_are_kept(live: Live, tmp_pa
         hw.Client(live.url, spool=spool).feedback(task="poems", prompt="a", output="b")
 
 
+def test_a_row_that_spoils_its_request_leaves_the_spool_alone(live: Live, tmp_path: Path) -> None:
+    """The server cannot read the request as a whole: only the row to blame is refused."""
+    path = tmp_path / "feedback"
+    rows = [ROW | {"id": f"evt_{n}"} for n in range(5)]
+    rows[3]["output"] = "\ud83d"  # half an emoji, as a client of an earlier release spooled it
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = hw.Client(live.url, spool=path).flush()
+    assert (found.sent, found.waiting) == (4, 0)
+    ((refused, why),) = found.refused
+    assert refused["id"] == "evt_3"
+    assert "JSON" in why
+    assert json.loads((tmp_path / "feedback.refused").read_text())["id"] == "evt_3"
+    with pytest.raises(InputError, match="no JSON"):
+        hw.Client(AWAY, spool=path).feedback(**ROW | {"output": "\ud83d"})
+    assert path.read_text() == ""
+
+
+def test_a_key_that_is_not_taken_leaves_the_row_in_the_spool(live: Live, tmp_path: Path) -> None:
+    writer = live.as_("writer")
+    client = hw.Client(live.url, key="hw_no", spool=tmp_path / "feedback")
+    with pytest.raises(ConfigError, match="API key is needed"):
+        client.feedback(**ROW)
+    assert client._expected == {}
+    found = hw.Client(live.url, key=writer.key, spool=tmp_path / "feedback").flush()
+    assert (found.sent, found.waiting) == (1, 0)
+
+
 def test_a_line_cut_short_by_a_crash_costs_that_line_only(live: Live, tmp_path: Path) -> None:
     spool = tmp_path / "spool"
     hw.Client(AWAY, spool=spool).feedback(**ROW)

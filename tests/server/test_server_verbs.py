@@ -12,7 +12,8 @@ import pytest
 
 import honewheel as hw
 import wheels
-from honewheel.errors import InputError, NotFound, Unreachable
+from honewheel.errors import InputError, NotFound, StoreError, Unreachable
+from honewheel.store.jobs import Jobs
 from server.conftest import ROW, Live, running, until
 
 
@@ -146,6 +147,25 @@ def test_without_a_worker_a_cycle_waits_and_can_be_called_off(live: Live) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("fault", [StoreError("gone"), RuntimeError("ours")])
+def test_the_servers_worker_begins_again_when_something_ends_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    claim, faults = Jobs.claim, [fault]
+
+    def once(self: Jobs, *given: Any) -> Any:
+        if faults:
+            raise faults.pop()
+        return claim(self, *given)
+
+    monkeypatch.setattr(Jobs, "claim", once)
+    flags = ("worker.poll_seconds=0.05",)
+    with wheels.open_wheel(folder, *flags) as wheel, running(wheel, worker=True) as live:
+        job = wheel.queue("artifacts")
+        until(lambda: live.get(f"/v1/jobs/{job.id}").json["ended_at"])
+    assert faults == []
+
+
 def test_a_worker_elsewhere_takes_what_was_asked_for_here(folder: Path) -> None:
     with wheels.open_wheel(folder) as wheel, running(wheel) as live:
         wheels.fill(wheel, folder)

@@ -10,7 +10,7 @@ import pytest
 from store_records import AT as NOW
 from store_records import feedback, response
 
-from honewheel.errors import AlreadyRecorded, InputError
+from honewheel.errors import AlreadyRecorded, Erased, InputError
 from honewheel.records import Deed
 from honewheel.store import Store
 from honewheel.store.arrivals import Arrival, Stored
@@ -129,3 +129,15 @@ def test_texts_come_back_as_they_went_in(store: Store, text: str) -> None:
     event = store.log.event("evt_a")
     assert event.response == row.response
     assert event.feedback == row.feedback
+
+
+def test_nothing_is_stored_of_what_was_forgotten(store: Store) -> None:
+    store.log.append([response("a"), response("b")])
+    store.erasure.erase(store.erasure.texts(["evt_a"]), who="dpo", reason="letter", at=NOW)
+    again, said, other = store.arrivals.append(
+        [arrival("a"), addition(feedback("1", "a")), addition(feedback("2", "b"))], NOW
+    )
+    assert isinstance(again, Erased)
+    assert isinstance(said, Erased)
+    assert isinstance(other, Stored)
+    assert store.log.event("evt_a").feedback == ()

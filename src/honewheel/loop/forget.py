@@ -53,23 +53,25 @@ def forget(
     """Erase events by id, by who spoke of them, or by a text that they mention (`subject`).
 
     Doing it again goes on where it was cut short. Raises NotFound (no such event), InputError
-    (nothing named, no reason), StoreBusy (a cycle is running).
+    (nothing named, no reason), StoreBusy (a cycle, a search or an ablation is running).
     """
     if not reason.strip() or not who.strip():
         raise InputError("Forgetting needs a reason and the name of who asks.")
     names = _named(store, events, source, subject)
     with ExitStack() as held:
         held.enter_context(store.exclusive("intake"))
-        models = sorted({*config.settings.models, *(one.model for one in store.cycles.list())})
+        models = sorted({*config.settings.models, *store.cycles.models()})
         found = store.erasure.texts(names)
         if subject is not None:
             found = Texts(found.events, found.texts | {subject})
         versions, datasets = _learnt(store, found.events)
         for model in models:
             end_cycle(store, model, f"what it had gathered was to be forgotten: {reason}", now)
-            held.enter_context(store.exclusive(f"cycle:{model}"))
-        store.erasure.erase(found, who=who, reason=reason, at=now)
+            for work in ("cycle", "search", "ablate"):
+                held.enter_context(store.exclusive(f"{work}:{model}"))
+        # Files first: cut short here, the log still tells what is to be looked for.
         removed = _remove(store, config, datasets, found.texts)
+        store.erasure.erase(found, who=who, reason=reason, at=now)
         store.erasure.scrub()
     serving = _serving(store, versions)
     return Forgotten(
@@ -139,14 +141,16 @@ def _retrain(store: Store, config: Config, serving: Sequence[str], reason: str) 
 def _remove(
     store: Store, config: Config, datasets: Sequence[str], texts: frozenset[str]
 ) -> list[str]:
-    """Files of datasets that held the events, and runs, reports and logs that hold the texts."""
+    """Files of datasets that held the events, and runs, reports and logs that hold the texts; of
+    searches and ablations, rehearsals that were cut short.
+    """
     removed = []
     for one in store.datasets.list():
         if one.hash in datasets:
             store.files.remove(one.files)
             removed += [f"files/{one.files}", *_drop(config.state / "runs" / one.cycle)]
             removed += _drop(config.state / "reports" / one.cycle)
-    for room in ("runs", "reports", "logs"):
+    for room in ("runs", "reports", "logs", "search", "ablate"):
         for path in sorted((config.state / room).glob("*")):
             if any(_holds(file, texts) for file in _files(path)):
                 removed += _drop(path)

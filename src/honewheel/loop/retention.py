@@ -43,7 +43,7 @@ def collect(store: Store, config: Config, *, dry_run: bool) -> dict[str, Any]:
 
 def _models(store: Store, config: Config) -> set[str]:
     """Registered models and those that only the store still knows."""
-    return set(config.settings.models) | {cycle.model for cycle in store.cycles.list(None, 100_000)}
+    return {*config.settings.models, *store.cycles.models()}
 
 
 def _needed(store: Store, config: Config, model: str) -> set[str]:

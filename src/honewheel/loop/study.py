@@ -41,7 +41,14 @@ class Ablation:
         self.cost = as_dict(self.study.cost(ablate.plan(self.study, self.techniques, curve=curve)))
 
     def run(self, listen: Listener) -> dict[str, Any]:
-        """Findings, curves and the paths of the pictures; kept as ablate/newest.json too."""
+        """Findings, curves and the paths of the pictures; kept as ablate/newest.json too.
+
+        Raises StoreBusy when this model is being ablated already.
+        """
+        with self.study.store.exclusive(f"ablate:{self.study.model}"):
+            return self._run(listen)
+
+    def _run(self, listen: Listener) -> dict[str, Any]:
         findings = list(ablate.findings(self.study, self.techniques, listen))
         points = [
             point

@@ -14,7 +14,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
@@ -195,7 +195,8 @@ class Worker:
             "or training was killed each time. See the cycle's child.log, then queue it again."
         )
         with self.store.jobs.fenced(job):
-            end_cycle(self.store, job.model, told, self.clock())
+            if job.kind == CYCLE:
+                end_cycle(self.store, job.model, told, self.clock())
             return self._finish(job, "failed", error=told)
 
     @property
@@ -251,8 +252,9 @@ def cancel(store: Store, number: int, reason: str, now: datetime) -> Job:
     Raises NotFound, InputError (it has ended).
     """
     found = store.jobs.cancel(number, reason)
-    if found.state == "cancelled":
-        end_cycle(store, found.model, f"Cancelled: {reason}", now)
+    if found.state == "cancelled" and found.kind == CYCLE:
+        with suppress(StoreBusy):  # a cycle that somebody turns is not one that was left
+            end_cycle(store, found.model, f"Cancelled: {reason}", now)
     return found
 
 

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from honewheel.errors import NotEnoughData, NothingNew, StoreBusy
+from honewheel.errors import HonewheelError, NotEnoughData, NothingNew, StoreBusy
 from honewheel.loop.worker import Worker
 from honewheel.records import Cycle, Decision, Progress, as_dict
 from honewheel.server import answers
@@ -91,8 +91,21 @@ class Cycles:
             await asyncio.to_thread(self._thread.join, STOP_SECONDS)
 
     def _work(self) -> None:
+        """Be a worker until the server stops; what ends one, as a database that restarts does,
+        is logged, and the next one begins after a pause.
+        """
         wheel = self._wheel
-        Worker(wheel.store, wheel.config, self._turn, wheel.clock, self._bell, _tell).run()
+        pause = wheel.config.settings.worker.poll_seconds
+        while not self._bell.is_set():
+            try:
+                Worker(wheel.store, wheel.config, self._turn, wheel.clock, self._bell, _tell).run()
+            except HonewheelError as error:
+                _log.error("the worker ended: %s Another begins in %g s.", error, pause)
+            except Exception:  # a fault of ours must not leave a server without its worker
+                _log.exception("the worker ended; another begins in %g s", pause)
+            else:
+                return
+            self._bell.wait(pause)
 
     def _turn(self, model: str, listen: Callable[[Progress], None]) -> Decision:
         run = _Run(model)

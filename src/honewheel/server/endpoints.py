@@ -1,6 +1,6 @@
 """The form of a route: what it is called, who may call it, and what it takes and gives.
 
-One table (`app.ROUTES`) is the routing, the permissions and the OpenAPI document: a route that is
+One table (`app.routes`) is the routing, the permissions and the OpenAPI document: a route that is
 not in it does not exist, and one without a role cannot be written down.
 """
 

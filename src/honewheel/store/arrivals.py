@@ -20,6 +20,8 @@ from honewheel.store import events, plain, tables
 from honewheel.store.access import row_of
 from honewheel.store.db import Database, chunks
 from honewheel.store.log import (
+    FORGOTTEN,
+    erased,
     feedback_row,
     require_feedback,
     require_response,
@@ -60,6 +62,7 @@ class _Batch:
     responses: dict[str, tuple[int, Response]]  # stored, or accepted in this batch
     remarks: dict[str, tuple[int, Feedback]]
     tasks: dict[str, str]
+    forgotten: set[str]  # responses spoken of that were erased
     new_responses: list[dict[str, Any]] = field(default_factory=list)
     new_remarks: list[dict[str, Any]] = field(default_factory=list)
 
@@ -104,12 +107,15 @@ def _read(connection: Connection, arrivals: Sequence[Arrival]) -> _Batch:
     """What the log knows of the ids that the arrivals bring or speak of."""
     brought = {one.response.id for one in arrivals if one.response is not None}
     said = {item.id for one in arrivals for item in one.feedback}
-    spoken = {item.response_id for one in arrivals for item in one.feedback} - brought
+    spoken = {item.response_id for one in arrivals for item in one.feedback}
     start = plain.run(connection, "SELECT value FROM counter WHERE name = 'log'").scalar() or 0
-    batch = _Batch(int(start) + 1, {}, {}, {})
+    batch = _Batch(int(start) + 1, {}, {}, {}, set())
     for some in chunks(sorted(brought | spoken)):
         found = plain.among(connection, "SELECT id, task FROM response", "id", some)
         batch.tasks.update({row[0]: row[1] for row in found})
+    for some in chunks(sorted(spoken & batch.tasks.keys())):
+        gone = plain.among(connection, "SELECT event FROM forgotten", "event", some)
+        batch.forgotten.update(row[0] for row in gone)
     response, feedback = tables.response, tables.feedback
     for some in chunks(sorted(brought & batch.tasks.keys())):
         for row in connection.execute(select(response).where(response.c.id.in_(some))):
@@ -128,9 +134,12 @@ def _accept(batch: _Batch, arrival: Arrival) -> Stored | InputError:
     seqs = []
     if response is not None and (known := batch.responses.get(response.id)):
         if not _same(known[1], response, arrival.timed):
-            return _other(response.id)
+            gone = known[1].decoding == FORGOTTEN
+            return erased(response.id) if gone else _other(response.id)
         seqs.append(known[0])
     for item in arrival.feedback:
+        if item.response_id in batch.forgotten:
+            return erased(item.response_id)
         if said := batch.remarks.get(item.id):
             if not _same(said[1], item, arrival.timed):
                 return _other(item.id)

@@ -73,6 +73,12 @@ class Cycles:
         with self._db.read() as connection:
             return [_record(row) for row in connection.execute(query.limit(limit))]
 
+    def models(self) -> Sequence[str]:
+        """Every model that had a cycle, by name; some may not be registered any more."""
+        with self._db.read() as connection:
+            query = select(_cycle.c.model).distinct().order_by(_cycle.c.model)
+            return list(connection.scalars(query))
+
     def step(self, cycle_id: str, name: str) -> tuple[str, Any] | None:
         """(key, output) of a step that was finished; None while it was not.
 

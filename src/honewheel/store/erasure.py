@@ -14,6 +14,7 @@ from honewheel.records import digest
 from honewheel.store import tables
 from honewheel.store.columns import JsonText
 from honewheel.store.db import CHUNK, Database, chunks
+from honewheel.store.log import FORGOTTEN
 from honewheel.store.totals import add_totals
 
 SHORTEST = 16  # characters of a text that is looked for: shorter ones stand anywhere
@@ -179,7 +180,7 @@ def _erase(
     lost = {task: int(count) for task, count in connection.execute(counted)}
     connection.execute(delete(said).where(said.c.response_id.in_(events)))
     add_totals(connection, "feedback", {task: -count for task, count in lost.items()})
-    blank = {"prompt": "", "output": "", "context": {}, "decoding": {"origin": "forgotten"}}
+    blank = {"prompt": "", "output": "", "context": {}, "decoding": FORGOTTEN}
     connection.execute(update(made).where(made.c.id.in_(events)).values(blank))
     for seq, check in connection.execute(
         select(placed.c.seq, placed.c.check).where(placed.c.seq.in_(seqs))

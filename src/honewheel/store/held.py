@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, insert, select
 
 from honewheel.errors import InputError, NotFound
 from honewheel.records import Placement
-from honewheel.store import tables
+from honewheel.store import erasure, tables
 from honewheel.store.db import Database, chunks
 from honewheel.store.events import PLACEMENT, read_placement
 
@@ -86,7 +86,7 @@ class Held:
         """At most `limit` responses that would tie two splits together, the newest first."""
         query = (
             select(*PLACEMENT)
-            .where(_placed.c.quarantined.is_not(None))
+            .where(_placed.c.quarantined.is_not(None), _placed.c.quarantined != erasure.WHY)
             .order_by(_placed.c.seq.desc())
             .limit(limit)
         )

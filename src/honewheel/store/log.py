@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, Table, insert, select, update
 
-from honewheel.errors import AlreadyRecorded, InputError, NotFound
+from honewheel.errors import AlreadyRecorded, Erased, InputError, NotFound
 from honewheel.records import Event, Feedback, Quarantined, Response, Split, as_dict, utc
 from honewheel.store import events, tables
 from honewheel.store.columns import json_text
@@ -24,6 +24,7 @@ from honewheel.store.totals import add_totals, read_totals
 
 Record = TypeVar("Record", Response, Feedback)
 _LOG = tables.counter.c.name == "log"
+FORGOTTEN = {"origin": "forgotten"}  # the decoding of a response that was erased
 
 
 class Log:
@@ -42,6 +43,7 @@ class Log:
         Raises:
             InputError: an id is stored with other content, feedback names an unknown response,
                 or a text holds what no database stores (NUL, half a surrogate pair, NaN).
+            Erased: the event was forgotten.
         """
         new_responses, new_feedback = _distinct(responses), _distinct(feedback)
         for item in new_responses.values():
@@ -182,8 +184,14 @@ def _drop_known(
             _require_same(stored, fresh.pop(stored.id))
 
 
+def erased(name: str) -> Erased:
+    return Erased(f"{name} was forgotten, and nothing is recorded of it again.")
+
+
 def _require_same(stored: Record, given: Record) -> None:
     if stored is not given and _content(stored) != _content(given):
+        if isinstance(stored, Response) and stored.decoding == FORGOTTEN:
+            raise erased(stored.id)
         raise AlreadyRecorded(
             f"{given.id} is already recorded with other content. Records never change: "
             "give the new one an id of its own."
@@ -197,13 +205,18 @@ def _content(record: Record) -> dict[str, Any]:
 def _tasks(
     connection: Connection, responses: dict[str, Response], feedback: dict[str, Feedback]
 ) -> dict[str, str]:
-    """Task of every response that `feedback` speaks of. Raises InputError for an unknown one."""
+    """Task of every response that `feedback` speaks of. Raises InputError for an unknown one,
+    Erased for a forgotten one.
+    """
     tasks = {key: response.task for key, response in responses.items()}
     wanted = {item.response_id for item in feedback.values()} - tasks.keys()
     table = tables.response
     for some in chunks(sorted(wanted)):
-        query = select(table.c.id, table.c.task).where(table.c.id.in_(some))
-        tasks.update({row.id: row.task for row in connection.execute(query)})
+        query = select(table.c.id, table.c.task, table.c.decoding).where(table.c.id.in_(some))
+        for row in connection.execute(query):
+            if row.decoding == FORGOTTEN:
+                raise erased(row.id)
+            tasks[row.id] = row.task
     for item in feedback.values():
         if item.response_id not in tasks:
             raise InputError(
