@@ -76,6 +76,15 @@ def test_an_unknown_key_gets_a_did_you_mean_and_its_line(project: Path) -> None:
     assert "Did you mean half_life_days?" in text
 
 
+def test_an_unknown_section_is_where_its_keys_are(project: Path) -> None:
+    assert "gate is no setting (honewheel.toml line 18)" in told(
+        project, GOOD + "[gate]\nmin_items = 3\n"
+    )
+    project.write_text(GOOD)
+    with pytest.raises(ConfigError, match=r"gate is no setting \(--set\)"):
+        config.load(project, environment={}, flags=["gate.min_items=3"])
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [

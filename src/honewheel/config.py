@@ -244,7 +244,8 @@ def _where(path: str, origins: Mapping[str, str]) -> str:
     for end in range(len(parts), 0, -1):
         if origin := origins.get(".".join(parts[:end])):
             return origin
-    return "default"
+    below = (origin for key, origin in origins.items() if key.startswith(f"{path}."))
+    return next(below, "default")  # a section is where its first key is
 
 
 def _check_sense(config: Config, origins: Mapping[str, str]) -> None:

@@ -82,6 +82,16 @@ def test_a_noun_alone_lists_its_verbs(noun: str, capsys: pytest.CaptureFixture[s
     assert "list" in told
 
 
+def test_no_verb_below_a_noun_has_its_line_cut() -> None:
+    app.register()
+    root: Any = typer.main.get_command(app.app)
+    for noun in NOUNS:
+        verbs = root.commands[noun].commands
+        room = 78 - 6 - max(map(len, verbs))  # as in the list of `honewheel NOUN`, 80 columns wide
+        for verb, one in verbs.items():
+            assert not one.get_short_help_str(room).endswith("..."), (noun, verb)
+
+
 def test_every_verb_takes_json() -> None:
     app.register()
     root: Any = typer.main.get_command(app.app)
@@ -211,6 +221,8 @@ def test_a_mistake_is_told_and_ends_with_3(run: Any, words: list[str], told: str
         (["dataset", "list"], "honewheel cycle"),
         (["quarantine", "list"], "Nothing is held back"),
         (["trend", "erd"], "honewheel cycle"),
+        (["jobs", "list"], "honewheel cycle --queue"),
+        (["audit"], "Nothing was changed over HTTP"),
         (["cycle", "--if-due"], "artifacts is not due: the test set is too small"),
     ],
 )
@@ -351,6 +363,8 @@ def test_a_cycle_promotes_reports_and_can_be_taken_back(filled: Any, folder: Pat
     assert data(filled("gc", "--dry-run", "--json"))["dry_run"] is True
     code, _, err = filled("cycle")
     assert (code, "Nothing to do" in err) == (DONE, True)
+    none = data(filled("cycle", "--json"))
+    assert (none["cycle"], "Nothing to do" in none["reasons"][0]) == (None, True)
     shown = data(filled("dataset", "show", "artifacts-0001", "--json"))
     assert filled("dataset", "list")[1].splitlines()[1].startswith(shown["hash"][:12])
     rows = folder / "rows.jsonl"

@@ -45,6 +45,8 @@ BAD: dict[str, tuple[bytes, str]] = {
     "score -Infinity": (line(score=float("-inf")), "-Infinity"),
     "score too large for a number": (line().replace(b'"thumb": 1', b'"score": 1e999'), "score"),
     "score out of range": (line(score=1.7), "score.*less than or equal to 1"),
+    "a thumb that is no thumb": (line(thumb=7), "^thumb: Input should be 0, 1, 'up' or 'down'"),
+    "a day that is none": (line(created_at="yesterday"), "^created_at: Input"),
     "the future": (line(created_at=ahead(minutes=10)), "in the future.*5 minutes"),
     "the far future": (line(created_at="9999-12-31T23:59:59Z"), "in the future"),
     "unknown task": (line(task="haiku"), "task 'haiku' is not defined; defined: ddl, erd"),

@@ -325,7 +325,9 @@ def test_rows_of_many_parts_are_one_event_with_all_that_was_said(run: Any, tmp_p
     path = jsonl(tmp_path / "t.jsonl", [SAMPLES["langfuse"] | {"scores": scores}])
     for seconds in (0, 9):  # a touched file brings the same rows
         path.touch()
-        assert "1 of 1 rows stored" in run("import", str(path), "--task", "erd")[2]
+        told = run("import", str(path), "--task", "erd")[2]
+        assert "1 of 1 rows stored" in told
+        assert ("nothing new" in told) == (seconds > 0)
         path.write_text(path.read_text() + "\n" * seconds)
     assert events(run) == (1, 0)
     log = json.loads(run("status", "--json")[1])["log"]

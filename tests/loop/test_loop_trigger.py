@@ -453,6 +453,14 @@ def test_users_who_turn_away_raise_the_alarm(folder: Path) -> None:
         assert found.reasons[0].startswith("drift: users accept 50 % of the 120 newest outputs")
 
 
+def test_a_cycle_that_is_not_due_says_so_in_json(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(["--project", str(folder), "cycle", "--if-due", "--json"]) == DONE
+    found = json.loads(capsys.readouterr().out)
+    assert (found["cycle"], len(found["reasons"]) > 0) == (None, True)
+
+
 @pytest.mark.parametrize("words", [["due"], ["cycle", "--if-due"]])
 def test_the_command_line_says_why_not(
     folder: Path, capsys: pytest.CaptureFixture[str], words: list[str]

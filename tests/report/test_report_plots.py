@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import builtins
 import io
 import re
 import struct
@@ -11,6 +10,7 @@ import pytest
 from report_samples import comparison, reported
 
 from honewheel.errors import MissingExtra
+from honewheel.report import canvas
 from honewheel.report.canvas import WIDTH_PIXELS
 from honewheel.report.collect import CycleReport, Line, Training
 from honewheel.report.plots import (
@@ -169,13 +169,8 @@ def test_no_global_figure_is_left_behind_and_the_same_numbers_give_the_same_byte
 def test_without_matplotlib_the_message_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    real = builtins.__import__
-
-    def absent(name: str, *rest: object, **more: object) -> object:
-        if name.startswith("matplotlib"):
-            raise ImportError(name)
-        return real(name, *rest, **more)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(builtins, "__import__", absent)
-    with pytest.raises(MissingExtra, match=r"Plots needs matplotlib.*honewheel\[train\]"):
+    monkeypatch.setattr(canvas, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtra, match=r"A plot needs matplotlib.*honewheel\[train\]"):
         items([(0.1, 0.2)])
+    with pytest.raises(MissingExtra, match=r"A plot needs matplotlib"):
+        draw(reported())

@@ -18,7 +18,9 @@ def ablate(
     techniques: Annotated[
         list[str] | None, typer.Argument(help="Techniques; those that are on by default.")
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Registered model; the only one.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Registered model; the only one by default.")
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each arm.")] = 3,
     curve: Annotated[
         bool, typer.Option("--curve", help="Also draw score over the number of examples.")

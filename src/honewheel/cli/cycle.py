@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
 from honewheel.cli import show
 from honewheel.cli.app import DONE, REFUSED, app, wheel
+from honewheel.errors import NothingNew
 from honewheel.records import as_dict
 
 Model = Annotated[str | None, typer.Argument(help="Registered model; the only one by default.")]
@@ -44,14 +46,19 @@ def cycle(
     """Turn the wheel: data, fine-tune, proof, promotion or refusal. Resumes after a crash."""
     project = wheel(context)
     name = project.config.model(model)[0]
-    if if_due and not _is_due(project, name):
+    if if_due and not _is_due(project, name, as_json):
         raise typer.Exit(DONE)
     if queue:
         _queued(project, name, as_json)
         raise typer.Exit(DONE)
     show.say(_opening(name, project.status()["models"][name]))
     with show.run_log(project.config.root, "cycle") as log, show.Watcher() as watch:
-        decision = project.cycle(name, watch)
+        try:
+            decision = project.cycle(name, watch)
+        except NothingNew as error:
+            if as_json:
+                show.out(_none([str(error)]))
+            raise
     newest = project.cycles(name, 1)[0]
     report = project.config.state / "reports" / newest.id / f"{newest.id}.html"
     show.say()
@@ -74,7 +81,12 @@ def _queued(project: Any, name: str, as_json: bool) -> None:
         show.say(f"job {job.id}: {job.state} a cycle of {name} ({job.reason})")
 
 
-def _is_due(project: Any, name: str) -> bool:
+def _none(reasons: Sequence[str]) -> dict[str, Any]:
+    """What `--json` prints where no cycle ran, and why none did."""
+    return {"cycle": None, "decision": None, "report": None, "reasons": list(reasons)}
+
+
+def _is_due(project: Any, name: str, as_json: bool) -> bool:
     """Whether a cycle is due; the reasons are told either way."""
     found = project.due(name)
     first, *more = found.reasons
@@ -83,6 +95,8 @@ def _is_due(project: Any, name: str) -> bool:
         show.say(f"  {reason}")
     if found.next_look is not None:
         show.say(f"next look  {found.next_look:%Y-%m-%d %H:%M} UTC")
+    if as_json and not found.fire:
+        show.out(_none(found.reasons))
     return bool(found.fire)
 
 
@@ -92,7 +106,7 @@ def _opening(name: str, standing: dict[str, Any]) -> str:
         return f"{name}   champion {champion}   resuming {standing['last_cycle']}"
     since = standing["last_cycle"] or "the start"
     return (
-        f"{name}   champion {champion}   {standing['new_events']:,} new log entries since {since}"
+        f"{name}   champion {champion}   {standing['new_entries']:,} new log entries since {since}"
     )
 
 

@@ -42,7 +42,10 @@ def dataset_list(context: typer.Context, as_json: show.Json = False) -> None:
 
 @dataset.command("show")
 def dataset_show(context: typer.Context, name: Name = "newest", as_json: show.Json = False) -> None:
-    """Rows of a dataset by part, task, role and variant, with weights, and what was left out."""
+    """Show what a dataset holds, and what was left out.
+
+    Rows are counted by part, task, role and variant, with their weights.
+    """
     found = wheel(context).dataset_show(name)
     if as_json:
         show.out(found)
@@ -87,7 +90,11 @@ def dataset_export(
     ] = "train",
     as_json: show.Json = False,
 ) -> None:
-    """Write a dataset as JSONL: prompt/completion, chosen/rejected, label, or messages."""
+    """Write a dataset as JSONL, in a shape that TRL reads.
+
+    Rows hold prompt and completion (sft), prompt, chosen and rejected (dpo), prompt, completion and
+    label (kto), or messages (chat).
+    """
     rows = wheel(context).dataset_export(name, file, format=as_format, side=side)
     if as_json:
         show.out({"file": str(file), "format": as_format, "side": side, "rows": rows})

@@ -33,7 +33,7 @@ def record(
         str | None, typer.Option(help="Id of an earlier response to say more of.")
     ] = None,
     score: Annotated[float | None, typer.Option(help="0 (useless) to 1 (perfect).")] = None,
-    thumb: Annotated[Literal["up", "down"] | None, typer.Option()] = None,
+    thumb: Annotated[Literal["up", "down"] | None, typer.Option(help="Accepted or not.")] = None,
     comment: Text = None,
     with_context: Annotated[
         list[str] | None, typer.Option("--context", help="KEY=TEXT or KEY=@FILE; repeatable.")
@@ -100,10 +100,13 @@ def import_(
     results = []
     with show.run_log(project.config.root, "import"), show.Watcher() as watch:
         for file in files:
+            before = project.store.log.last_seq()
             found = project.import_file(file, watch, **reading)
             results.append(as_dict(found) | {"file": str(file)})
             show.say(f"{file}: {found.stored:,} of {found.rows:,} rows stored")
             show.say(f"  read as {found.format}: {found.mapping}")
+            if found.stored and project.store.log.last_seq() == before:
+                show.say("  nothing new: all of them were stored before")
             _bad_rows(found.quarantined, found.refused, "quarantined")
     if as_json:
         show.out(results)

@@ -30,7 +30,10 @@ Who = Annotated[str | None, typer.Option("--by", help="Who decides; you by defau
 
 @quarantine.command("list")
 def list_(context: typer.Context, as_json: show.Json = False) -> None:
-    """List events that are held or flagged, rulings on them, and rows refused at import."""
+    """List events held or flagged, rulings, and refused rows.
+
+    Rulings are those on events; refused rows are those that an import set aside.
+    """
     found = [as_dict(one) for one in wheel(context).held()]
     if as_json:
         show.out(found)

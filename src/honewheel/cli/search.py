@@ -15,9 +15,11 @@ HEADERS = ("settings", "now", "with them", "difference", "95 %", "answer")
 @app.command()
 def search(
     context: typer.Context,
-    model: Annotated[str | None, typer.Argument(help="Registered model; the only one.")] = None,
+    model: Annotated[
+        str | None, typer.Argument(help="Registered model; the only one by default.")
+    ] = None,
     only: Annotated[
-        str, typer.Option(help="Hyperparameters to search, by comma; the family's own choice.")
+        str, typer.Option(help="Hyperparameters, by comma; by default the family's choice.")
     ] = "",
     trials: Annotated[
         int | None, typer.Option(min=2, help="Most tries; 12 when no minutes are given.")

@@ -33,7 +33,8 @@ def serve(
         str | None, typer.Option(help="Address to listen on; server.host by default.")
     ] = None,
     port: Annotated[
-        int | None, typer.Option(help="Port; server.port by default, 0 takes a free one.")
+        int | None,
+        typer.Option(min=0, max=65_535, help="Port; server.port by default, 0 takes a free one."),
     ] = None,
     no_worker: Annotated[
         bool, typer.Option("--no-worker", help="Leave cycles to `honewheel worker` elsewhere.")
@@ -142,6 +143,10 @@ def audit(
     found = [as_dict(deed) for deed in wheel(context).store.audit.list(last, actor)]
     if as_json:
         show.out(found)
+        return
+    if not found:
+        by = "" if actor is None else f" by {actor}"
+        show.say(f"Nothing was changed over HTTP{by}, and no key made or revoked.")
         return
     show.table(
         ["at", "who", "what", "outcome", "detail"],

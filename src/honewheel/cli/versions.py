@@ -90,7 +90,10 @@ def diff(
         [
             ["events trained on", *data["events"]],
             ["  only there", *(len(one) for one in data["only"])],
-            *([name, *map(str, pair)] for name, pair in found["spec"].items()),
+            *(
+                [name, *("-" if value is None else str(value) for value in pair)]
+                for name, pair in found["spec"].items()
+            ),
         ],
     )
     for row in found["scores"]:

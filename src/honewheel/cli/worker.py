@@ -69,6 +69,9 @@ def list_(
     if as_json:
         show.out(found)
         return
+    if not found:
+        show.say("There is no job yet. Run: honewheel cycle --queue, or honewheel worker")
+        return
     show.table(
         ["job", "kind", "model", "state", "attempt", "worker", "queued", "result", "reason"],
         [
@@ -99,7 +102,10 @@ def cancel(
     reason: Annotated[str, typer.Option(help="Why; it is recorded.")] = "asked for",
     as_json: show.Json = False,
 ) -> None:
-    """Call a job off: a waiting one at once, a running one at its next step."""
+    """Call a job off.
+
+    A waiting one is cancelled at once, a running one at its next step.
+    """
     found = wheel(context).cancel(job, reason=reason)
     if as_json:
         show.out(as_dict(found))

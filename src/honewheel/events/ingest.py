@@ -247,7 +247,7 @@ def _validated(data: Mapping[str, Any]) -> Row:
         return Row.model_validate(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "row"
+        where = str(first["loc"][0]) if first["loc"] else "row"  # what follows names a type, no key
         message = "is no key of a feedback row" if first["type"] == "extra_forbidden" else None
         raise InputError(f"{where} {message}" if message else f"{where}: {first['msg']}") from error
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from honewheel.errors import MissingExtra
@@ -22,6 +23,12 @@ INK, QUIET, RULE = "#222222", "#666666", "#d0d0d0"
 _LABEL_LENGTH = 26
 
 
+def require_matplotlib() -> None:
+    """Raises MissingExtra: matplotlib is not installed."""
+    if find_spec("matplotlib") is None:
+        raise MissingExtra("A plot", "matplotlib", "train")
+
+
 def blank(
     title: str, body: float, *, left: float, right: float, legend: int = 0
 ) -> tuple[Figure, Axes]:
@@ -29,11 +36,10 @@ def blank(
 
     `left` and `right` are where the axes begin and end, as shares of the width.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtra("Plots", "matplotlib", "train") from error
+    require_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     below, above = 0.7, 0.5 + 0.22 * legend
     height = below + body + above
     figure = Figure(figsize=(WIDTH_PIXELS / DPI, height), facecolor="white")

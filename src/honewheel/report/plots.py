@@ -10,7 +10,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from honewheel.report.canvas import DPI, INK, QUIET, RULE, blank, label, legend_above, name_rows
+from honewheel.report.canvas import (
+    DPI,
+    INK,
+    QUIET,
+    RULE,
+    blank,
+    label,
+    legend_above,
+    name_rows,
+    require_matplotlib,
+)
 from honewheel.report.collect import Build, CycleReport, Line, Training
 from honewheel.report.numbers import count, interval, points, signed
 
@@ -41,6 +51,7 @@ def draw(report: CycleReport) -> tuple[Plot, ...]:
     Raises:
         MissingExtra: matplotlib is not installed.
     """
+    require_matplotlib()  # names are measured by its fonts before the first figure
     drawn: list[Plot] = []
     if report.lines:
         drawn += [_plot("differences", differences, report.lines)]
