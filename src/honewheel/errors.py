@@ -3,7 +3,8 @@
     HonewheelError
     |- InputError            a record, row or file that cannot be accepted
     |  |- ParseError         an artifact that cannot be read as its kind
-    |  `- AlreadyRecorded    an id stands in the log with other content
+    |  |- AlreadyRecorded    an id stands in the log with other content
+    |  `- Erased             an event was forgotten, and nothing is said of it any more
     |- ConfigError           honewheel.toml, environment or flags do not make sense
     |- MissingExtra          a feature needs a package that is not installed
     |- NotFound              no such event, version, suite, cycle
@@ -45,6 +46,13 @@ class ParseError(InputError):
 
 class AlreadyRecorded(InputError):
     """An id stands in the log with other content, and records never change."""
+
+
+class Erased(InputError):
+    """An event was forgotten: neither it nor anything said of it is recorded again."""
+
+    def __init__(self, event: str) -> None:
+        super().__init__(f"{event} was forgotten (honewheel forget), and is not recorded again.")
 
 
 class ConfigError(HonewheelError):

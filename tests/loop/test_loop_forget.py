@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 import wheels
-from honewheel.errors import InputError, NotFound, NothingNew
+from honewheel.errors import Erased, InputError, NotFound, NothingNew
+from honewheel.events.ingest import entry
+from honewheel.store.arrivals import Arrival
 
 SECRET = "Rosalind Undset lives at 7 Larch Lane"
 WHO = {"reason": "asked by letter", "by": "dpo"}
@@ -115,6 +117,26 @@ def test_text_that_others_said_too_is_told_and_not_erased(wheel: Any) -> None:
     wheel.record(task="erd", prompt=same, output="erDiagram", thumb=1, source="ben")
     found = wheel.forget("evt_s0", **WHO)
     assert any(place.startswith("response.prompt") for place in found.remains)
+
+
+def test_the_same_rows_come_back_by_no_way(wheel: Any, tmp_path: Path) -> None:
+    event = wheel.store.log.event("evt_s0")
+    row = {"id": "evt_s0", "task": "erd", "prompt": event.response.prompt}
+    row |= {"output": event.response.output, "source": "rosalind"}
+    remark = {"response": "evt_s1", "correction": f"a {SECRET}", "source": "rosalind"}
+    wheel.forget(source="rosalind", **WHO)
+    found = wheel.import_file(wheels.write_jsonl(tmp_path / "again.jsonl", [row, remark]))
+    assert (found.rows, found.stored) == (2, 0)
+    assert all("was forgotten" in one.reason for one in found.quarantined)
+    with pytest.raises(Erased, match="evt_s1 was forgotten"):
+        wheel.record(**remark)
+    sent = [entry(one, now=wheel.clock()) for one in (row, remark)]
+    arrivals = [Arrival(one.response, one.feedback, "app", "POST") for one in sent]
+    for outcome in wheel.store.arrivals.append(arrivals, wheel.clock()):
+        assert isinstance(outcome, Erased)
+    root = wheel.config.root
+    wheel.close()
+    assert holds(root, SECRET) == []
 
 
 def test_answers_that_models_gave_to_the_prompt_go_too(wheel: Any) -> None:

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from honewheel.errors import InputError, NotFound
+from honewheel.errors import Erased, InputError, NotFound
 from honewheel.events import files, formats, ingest, redact
 from honewheel.events.files import Line, Source
 from honewheel.events.formats import Format, Reading, Row
@@ -310,6 +310,9 @@ def _append(store: Store, batch: list[_Read], refuse: Callable[[Line, str], None
         )
     except InputError as error:
         if len(batch) == 1:
+            if isinstance(error, Erased):
+                refuse(replace(batch[0].line, raw=""), str(error))  # its text is not kept again
+                return 0
             again = _as_stored(store, batch[0])
             if again is None:
                 refuse(batch[0].line, str(error))

@@ -14,13 +14,14 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from honewheel.errors import AlreadyRecorded, InputError
+from honewheel.errors import AlreadyRecorded, Erased, InputError
 from honewheel.records import Deed, Feedback, Response, utc
 from honewheel.store import events, plain, tables
 from honewheel.store.access import row_of
 from honewheel.store.db import Database, chunks
 from honewheel.store.log import (
     feedback_row,
+    gone_among,
     require_feedback,
     require_response,
     response_row,
@@ -60,6 +61,7 @@ class _Batch:
     responses: dict[str, tuple[int, Response]]  # stored, or accepted in this batch
     remarks: dict[str, tuple[int, Feedback]]
     tasks: dict[str, str]
+    gone: set[str] = field(default_factory=set)  # those that were forgotten
     new_responses: list[dict[str, Any]] = field(default_factory=list)
     new_remarks: list[dict[str, Any]] = field(default_factory=list)
 
@@ -110,6 +112,7 @@ def _read(connection: Connection, arrivals: Sequence[Arrival]) -> _Batch:
     for some in chunks(sorted(brought | spoken)):
         found = plain.among(connection, "SELECT id, task FROM response", "id", some)
         batch.tasks.update({row[0]: row[1] for row in found})
+    batch.gone = gone_among(connection, sorted(batch.tasks))
     response, feedback = tables.response, tables.feedback
     for some in chunks(sorted(brought & batch.tasks.keys())):
         for row in connection.execute(select(response).where(response.c.id.in_(some))):
@@ -126,6 +129,10 @@ def _accept(batch: _Batch, arrival: Arrival) -> Stored | InputError:
     """Take an arrival into the batch, or say why not; nothing of a refused one is taken."""
     response, fresh = arrival.response, []
     seqs = []
+    named = [response.id] if response is not None else []
+    for name in (*named, *(item.response_id for item in arrival.feedback)):
+        if name in batch.gone:
+            return Erased(name)
     if response is not None and (known := batch.responses.get(response.id)):
         if not _same(known[1], response, arrival.timed):
             return _other(response.id)

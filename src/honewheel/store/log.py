@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, Table, insert, select, update
 
-from honewheel.errors import AlreadyRecorded, InputError, NotFound
+from honewheel.errors import AlreadyRecorded, Erased, InputError, NotFound
 from honewheel.records import Event, Feedback, Quarantined, Response, Split, as_dict, utc
-from honewheel.store import events, tables
+from honewheel.store import events, plain, tables
 from honewheel.store.columns import json_text
 from honewheel.store.db import Database, chunks
 from honewheel.store.text import require_storable
@@ -40,8 +40,9 @@ class Log:
         is left as it is.
 
         Raises:
-            InputError: an id is stored with other content, feedback names an unknown response,
-                or a text holds what no database stores (NUL, half a surrogate pair, NaN).
+            InputError: an id is stored with other content, its event was forgotten (Erased),
+                feedback names an unknown response, or a text holds what no database stores (NUL,
+                half a surrogate pair, NaN).
         """
         new_responses, new_feedback = _distinct(responses), _distinct(feedback)
         for item in new_responses.values():
@@ -50,6 +51,8 @@ class Log:
             require_feedback(remark)
         with self._db.write("log") as connection:
             last = _last(connection)
+            spoken = {remark.response_id for remark in new_feedback.values()}
+            _require_kept(connection, spoken | new_responses.keys())
             _drop_known(connection, tables.response, new_responses, events.read_response)
             _drop_known(connection, tables.feedback, new_feedback, events.read_feedback)
             tasks = _tasks(connection, new_responses, new_feedback)
@@ -167,6 +170,21 @@ def _distinct(records: Sequence[Record]) -> dict[str, Record]:
     for record in records:
         _require_same(found.setdefault(record.id, record), record)
     return found
+
+
+def _require_kept(connection: Connection, names: set[str]) -> None:
+    """Raises Erased when one of these events was forgotten."""
+    if gone := min(gone_among(connection, sorted(names)), default=None):
+        raise Erased(gone)
+
+
+def gone_among(connection: Connection, names: Sequence[str]) -> set[str]:
+    """Those of these event ids that were forgotten."""
+    gone: set[str] = set()
+    for some in chunks(names):
+        found = plain.among(connection, "SELECT event FROM forgotten", "event", some)
+        gone.update(row[0] for row in found)
+    return gone
 
 
 def _drop_known(
