@@ -195,18 +195,7 @@ def rollback(store: Store, model: str, *, reason: str, now: datetime) -> AliasMo
         cycle=None,
         forced=True,
     )
-    if (open_trial := store.deployments.current(model)) is None:
-        store.versions.move_alias(move, expected_revision=current.revision, decision=None)
-    else:  # in one transaction: else the watch might go on about a champion that is none
-        store.deployments.decide(
-            open_trial,
-            open_trial.cursor,
-            open_trial.trial,
-            moves=[move],
-            ended="rolled back",
-            reason=reason,
-            at=now,
-        )
+    store.deployments.close(move, None, "rolled back", reason, now)
     return move
 
 
