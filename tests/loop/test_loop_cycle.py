@@ -273,6 +273,20 @@ def test_trace_goes_from_event_to_version_and_back(wheel: Any) -> None:
     assert wheel.trace(min(unused))["versions"] == []
 
 
+def test_explain_knows_a_cycle_that_came_to_the_rows_of_the_one_before(wheel: Any) -> None:
+    wheel.cycle()
+    diagram = "erDiagram\n a {\n int b\n }"
+    said = {"task": "erd", "output": diagram, "correction": "no diagram", "source": "zed"}
+    for number in range(4):
+        wheel.record(id=f"evt_bad{number}", prompt=f"make thing {number * 7}", **said)
+    wheel.cycle()
+    first, second = (wheel.store.cycles.step(one.id, "build")[1] for one in wheel.cycles())
+    assert first["dataset"] == second["dataset"]
+    answers = {wheel.explain(f"evt_bad{n}")["models"][0]["answer"] for n in range(4)}
+    assert all(answer.startswith("not trained on in artifacts-0002: ") for answer in answers)
+    assert any("invalid target" in answer for answer in answers)
+
+
 def test_explain_says_what_became_of_an_event(wheel: Any) -> None:
     wheel.cycle()
     behind = wheel.trace("artifacts@1")["events"]

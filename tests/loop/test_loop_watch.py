@@ -173,14 +173,15 @@ def test_nothing_is_decided_without_outcomes(wheel: Any) -> None:
 
 
 def test_looking_often_or_once_is_the_same(wheel: Any) -> None:
+    start = wheel.store.deployments.current("artifacts")
     for part in range(5):
         ask(wheel, 8, 10 + part, champion=0.7, canary=0.7)
         often = observe(wheel)
-    seen = often.trial
-    before = wheel.store.deployments.current("artifacts")
-    wheel.store.deployments.close("artifacts", "superseded", "to look again", wheel.clock())
-    assert seen == before.trial
-    assert sum(watch.standing(before)["outcomes"].values()) == 40
+    assert sum(watch.standing(often)["outcomes"].values()) == 40
+    assert wheel.store.deployments.current("artifacts") == often
+    wheel.store.deployments.save(often, start.cursor, start.trial)  # as if nobody had looked yet
+    once = observe(wheel)
+    assert (once.trial, once.cursor) == (often.trial, often.cursor)
 
 
 def test_each_response_counts_once_and_simulated_sources_never(wheel: Any) -> None:
@@ -209,6 +210,25 @@ def test_a_person_takes_a_version_on_trial_back(wheel: Any) -> None:
     assert champion(wheel) == 0
     assert wheel.store.deployments.list("artifacts")[0].ended == "rolled back"
     assert observe(wheel) is None
+
+
+def test_rolling_a_watched_champion_back_ends_its_trial_in_the_same_transaction(
+    wheel: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask(wheel, 400, 3, champion=0.8, canary=0.95)
+    assert observe(wheel).stage == "champion"
+    writes: list[str] = []
+    write = wheel.store._db.write
+
+    def counted(room: str) -> Any:
+        writes.append(room)
+        return write(room)
+
+    monkeypatch.setattr(wheel.store._db, "write", counted)
+    assert wheel.rollback("artifacts", reason="looks odd").version == 0
+    assert writes == ["versions"]
+    assert champion(wheel) == 0
+    assert wheel.store.deployments.list("artifacts")[0].ended == "rolled back"
 
 
 def test_a_person_makes_the_version_on_trial_champion(wheel: Any) -> None:

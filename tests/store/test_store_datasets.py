@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from store_records import dataset, example
 
 from honewheel.errors import Damaged, InputError, NotFound
-from honewheel.records import Dataset, Example, Pair, Rated, as_dict, dataset_hash, digest
+from honewheel.records import Dataset, Dropped, Example, Pair, Rated, as_dict, dataset_hash, digest
 from honewheel.store import Store
 from honewheel.store.rows import (
     read_pairs,
@@ -93,6 +93,32 @@ def test_sealing_again_changes_nothing(store: Store, sealed: Dataset) -> None:
     store.datasets.seal(sealed, "cyc_2", 43)
     assert [summary.cycle for summary in store.datasets.list()] == ["cyc_1"]
     assert len(store.datasets.uses("evt_a")) == 1
+
+
+def test_a_later_cycle_with_the_same_rows_tells_its_own_reasons(
+    store: Store, sealed: Dataset
+) -> None:
+    between = dataset(example("z", events=("evt_b",)))
+    store.datasets.seal(between, "cyc_2", 50)
+    late = Dropped(event="evt_late", reason="invalid target", detail="no diagram")
+    again = replace(sealed, dropped=(late,))
+    for _ in range(2):  # the second time as a cycle that was cut short would
+        store.datasets.seal(again, "cyc_3", 60)
+    assert store.datasets.left_out(sealed.hash, "evt_late") == late
+    assert store.datasets.dropped(sealed.hash) == [late]
+    assert [one.reason for one in store.datasets.reasons(sealed.hash)] == ["invalid target"]
+    assert [one.hash for one in store.datasets.list()] == [between.hash, sealed.hash]
+    assert store.datasets.summary(sealed.hash).as_of_seq == 60
+    assert len(store.datasets.uses("evt_a")) == 1
+
+
+def test_sealing_again_makes_lost_and_damaged_files_whole(store: Store, sealed: Dataset) -> None:
+    parquet(store).write_bytes(b"flipped")
+    store.datasets.seal(sealed, "cyc_2", 42)
+    assert store.datasets.load(sealed.hash) == replace(sealed, dropped=())
+    store.files.gc(set())
+    store.datasets.seal(sealed, "cyc_3", 42)
+    assert store.datasets.load(sealed.hash) == replace(sealed, dropped=())
 
 
 def test_an_event_is_traced_to_its_examples(store: Store, sealed: Dataset) -> None:

@@ -195,8 +195,7 @@ def rollback(store: Store, model: str, *, reason: str, now: datetime) -> AliasMo
         cycle=None,
         forced=True,
     )
-    store.versions.move_alias(move, expected_revision=current.revision, decision=None)
-    store.deployments.close(model, "rolled back", reason, now)
+    store.deployments.close(move, None, "rolled back", reason, now)
     return move
 
 

@@ -138,8 +138,7 @@ def follow(
     if settings.mode != "off" and move.previous is not None:
         record = record_of(store, config, f"{move.model}@{move.previous}")
     if move.previous is None or record.count < settings.min_outcomes or not _after(settings):
-        store.versions.move_alias(move, expected_revision=revision, decision=decision)
-        store.deployments.close(move.model, "superseded", move.reason, at)
+        store.deployments.close(move, decision, "superseded", move.reason, at)
         return
     version = store.versions.get(move.model, move.version)
     start = trial.against(record, settings.alpha, settings.margin / 100)

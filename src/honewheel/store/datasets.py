@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, insert, select, update
 
 from honewheel.atomic import space_errors
 from honewheel.errors import Damaged, InputError, NotFound
@@ -72,7 +72,10 @@ class Datasets:
         self._files = files
 
     def seal(self, dataset: Dataset, cycle: str, as_of_seq: int) -> None:
-        """Keep a dataset for good: same rows, same bytes, same hash. Sealing again is a no-op.
+        """Keep a dataset for good: same rows, same bytes, same hash.
+
+        A later cycle may come to the same rows from a longer log: then the reasons why events are
+        left out are those of the later one, and files that were lost or damaged are whole again.
 
         Raises:
             InputError: its hash is not that of its rows as they are stored.
@@ -84,16 +87,17 @@ class Datasets:
                 f"{found.hash}. "
                 "The hash is records.dataset_hash(train, val, pairs, rated), with float weights."
             )
-        if self._find(dataset.hash) is not None:
-            return
         with tempfile.TemporaryDirectory(prefix="honewheel-") as folder:
             with space_errors(Path(folder)):
                 for name, data in written.items():
                     (Path(folder) / name).write_bytes(data)
             files = self._files.put(Path(folder))
         with self._db.write("datasets") as connection:
-            if connection.execute(_of(dataset.hash)).first() is None:
+            stored = connection.execute(_of(dataset.hash)).first()
+            if stored is None:
                 _insert(connection, dataset, cycle, as_of_seq, files)
+            else:
+                _renew(connection, stored, dataset, cycle, as_of_seq, files)
 
     def load(self, wanted: str) -> Dataset:
         """The rows of a sealed dataset, after checking its file's bytes and the rows' hash.
@@ -271,9 +275,7 @@ def _summary(row: Any) -> DatasetSummary:
 def _insert(
     connection: Connection, dataset: Dataset, cycle: str, as_of_seq: int, files: str
 ) -> None:
-    number = (connection.scalar(select(func.max(_dataset.c.number))) or 0) + 1
-    of_cycle = select(tables.cycle.c.model).where(tables.cycle.c.id == cycle)
-    model = connection.scalar(of_cycle) or cycle  # sealed by hand: it speaks for itself alone
+    number, model = _next_number(connection), _model(connection, cycle)
     connection.execute(
         insert(_dataset).values(
             hash=dataset.hash,
@@ -293,6 +295,34 @@ def _insert(
     while some := list(itertools.islice(uses, CHUNK)):
         connection.execute(insert(_lineage), some)
     fates.write(connection, model, number, dataset.dropped)
+
+
+def _renew(
+    connection: Connection, stored: Any, dataset: Dataset, cycle: str, as_of_seq: int, files: str
+) -> None:
+    """What a dataset's row tells once `cycle` came to the same rows; nothing where it told so."""
+    model, left_out = _model(connection, cycle), fates.summary(dataset.dropped)
+    changes: dict[str, Any] = {"files": files}
+    if as_of_seq > stored.as_of_seq or (model, left_out) != (stored.model, stored.left_out):
+        number = _next_number(connection)
+        changes |= {
+            "as_of_seq": max(as_of_seq, stored.as_of_seq),
+            "dropped": len(dataset.dropped),
+            "number": number,
+            "model": model,
+            "left_out": left_out,
+        }
+        fates.write(connection, model, number, dataset.dropped)
+    connection.execute(update(_dataset).where(_dataset.c.hash == stored.hash).values(changes))
+
+
+def _next_number(connection: Connection) -> int:
+    return int(connection.scalar(select(func.max(_dataset.c.number))) or 0) + 1
+
+
+def _model(connection: Connection, cycle: str) -> str:
+    of_cycle = select(tables.cycle.c.model).where(tables.cycle.c.id == cycle)
+    return connection.scalar(of_cycle) or cycle  # sealed by hand: it speaks for itself alone
 
 
 def _uses(dataset: Dataset) -> Iterator[dict[str, Any]]:

@@ -140,10 +140,18 @@ class Deployments:
             for move in moves:
                 place(connection, move, move.revision - 1, None)
 
-    def close(self, model: str, ended: Ended, reason: str, at: datetime) -> None:
-        """End the open trial of `model`, if there is one, without moving an alias."""
+    def close(
+        self, move: AliasMove, decision: Decision | None, ended: Ended, reason: str, at: datetime
+    ) -> None:
+        """Make a person's move of the champion, and end the open trial of its model, if any.
+
+        Both or neither: the watch never goes on about a champion that is none. The move follows
+        the alias' revision one below its own. Raises what `move_alias` raises.
+        """
+        self._versions.require_movable(move, move.revision - 1, decision)
         with self._db.write("versions") as connection:
-            _end(connection, model, ended, reason, at)
+            place(connection, move, move.revision - 1, decision)
+            _end(connection, move.model, ended, reason, at)
 
     def spoken(
         self, versions: Sequence[str], after: int, up_to: int, since: int
