@@ -68,6 +68,8 @@ def test_it_does_not_start_where_it_must_not(
 ) -> None:
     assert call(["-C", str(folder), "serve", "--host", "0.0.0.0", "--port", "0"]) == USAGE
     assert "honewheel keys create" in capsys.readouterr().err
+    assert call(["-C", str(folder), "serve", "--port", "99999"]) == USAGE
+    assert "65535" in capsys.readouterr().err
     with serving(folder) as (_, url):
         port = url.rpartition(":")[2]
         assert call(["-C", str(folder), "serve", "--port", port]) == USAGE

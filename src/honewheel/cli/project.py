@@ -130,7 +130,7 @@ def demo(
     folder: Annotated[Path, typer.Option(help="Where the demo's project is made.")] = Path(
         "honewheel-demo"
     ),
-    quick: Annotated[bool, typer.Option("--quick", help="One promoted cycle only.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="One cycle only.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of the simulated team.")] = 0,
     as_json: show.Json = False,
 ) -> None:

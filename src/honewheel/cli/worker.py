@@ -84,7 +84,7 @@ def list_(
                 one["worker"] or "",
                 one["queued_at"][:16].replace("T", " "),
                 _result(one["result"] or {}),
-                one["reason"][:SHOWN],
+                _short(one["reason"]),
             ]
             for one in found
         ],
@@ -92,7 +92,11 @@ def list_(
 
 
 def _result(result: dict[str, Any]) -> str:
-    return str(result.get("error") or result.get("verdict") or "")[:SHOWN]
+    return _short(str(result.get("error") or result.get("verdict") or ""))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
 
 
 @jobs.command()

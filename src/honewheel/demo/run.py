@@ -11,19 +11,21 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from honewheel.demo import project, team
 from honewheel.demo.damage import POISON_SOURCE
 from honewheel.demo.team import Listener, Team
-from honewheel.errors import HonewheelError, InputError
+from honewheel.errors import HonewheelError, InputError, MissingExtra
 
 Command = Callable[[Sequence[str]], int]
 Say = Callable[[str], None]
 
 # Exit codes: promoted; rejected or undecided; Ctrl-C.
 DONE, REFUSED, INTERRUPTED = 0, 2, 130
+_PACKAGES = ("torch", "transformers", "peft", "accelerate", "matplotlib")  # the extra `train`
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,29 +36,36 @@ class Stage:
     command: Command
     say: Say
 
-    def do(self, *words: str, expect: int = DONE) -> None:
-        """Run one command, shown as a user would type it. Raises HonewheelError on surprise."""
+    def do(self, *words: str, expect: Sequence[int] = (DONE,)) -> int:
+        """Run one command, shown as a user would type it; returns its exit code.
+
+        Raises HonewheelError when that is none of `expect`.
+        """
         self.say(f"\n$ honewheel {' '.join(_quoted(word) for word in words)}")
         code = self.command(["--project", str(self.folder), *words])
         if code == INTERRUPTED:
             raise KeyboardInterrupt
-        if code != expect:
+        if code not in expect:
+            expected = " or ".join(map(str, expect))
             raise HonewheelError(
-                f"`honewheel {words[0]}` ended with code {code} where the demo expects {expect}. "
+                f"`honewheel {words[0]}` ended with code {code} where the demo expects {expected}. "
                 f"The project is in {self.folder}: look at its report and .honewheel/logs."
             )
+        return code
 
 
 def run(
     folder: Path, *, quick: bool, seed: int, command: Command, say: Say, listen: Listener
 ) -> dict[str, Any]:
-    """Play the demo in `folder`; returns where it is and the seconds it took.
+    """Play the demo in `folder`; returns where it is, whether the gate promoted, and the seconds.
 
     Raises:
         InputError: the folder is not empty (nothing of it is touched).
+        MissingExtra: a package that training needs is not installed; no folder is made.
         HonewheelError: a step ended otherwise than the demo expects.
     """
     _require_empty(folder)
+    _require_packages()
     started = time.monotonic()
     stage = Stage(folder, command, say)
     say(f"A project in {folder}. Its team asks the base model first.")
@@ -64,11 +73,14 @@ def run(
     found = team.prepare(folder, seed=seed, sizes=sizes, now=_now(), listen=listen)
     _import(stage, found)
     say("\nOne cycle: curate, fine-tune, prove on held-out prompts, decide.")
-    stage.do("cycle")
-    promoted = time.monotonic() - started
-    if not quick:
+    promoted = stage.do("cycle", expect=(DONE, REFUSED)) == DONE
+    decided = time.monotonic() - started
+    if not promoted:
+        _refused(stage, seed)
+    if promoted and not quick:
         _poison(stage, found, listen)
-        _without_replay(stage)
+    if not quick:
+        _without_replay(stage, promoted)
     say("\nEvery weight can be traced to the feedback behind it, and back.")
     stage.do("trace", found.corrected)
     stage.do("explain", found.corrected)
@@ -79,7 +91,8 @@ def run(
         "folder": str(folder),
         "seed": seed,
         "quick": quick,
-        "promoted_after_seconds": round(promoted, 1),
+        "promoted": promoted,
+        "decided_after_seconds": round(decided, 1),
         "seconds": round(seconds, 1),
     }
 
@@ -99,22 +112,32 @@ def _import(stage: Stage, found: Team) -> None:
         stage.do("suite", "import", str(path), "--task", kind)
 
 
+def _refused(stage: Stage, seed: int) -> None:
+    stage.say(
+        "\nThe gate did not promote it; its reasons stand above, and the base stays in use. That\n"
+        "is a result like any other: a gain in one task does not pay for a loss elsewhere. With\n"
+        f"another team it may end otherwise: honewheel demo --seed {seed + 1} --folder PLACE"
+    )
+
+
 def _poison(stage: Stage, found: Team, listen: Listener) -> None:
     stage.say(
         "\nA broken integration now sends well-formed nonsense: one and the same diagram as the\n"
         "correction of every request. The gate has to notice."
     )
     stage.do("import", str(team.poison(found, now=_now(), listen=listen)))
-    stage.do("cycle", expect=REFUSED)
+    stage.do("cycle", expect=(REFUSED,))
 
 
-def _without_replay(stage: Stage) -> None:
-    stage.say("\nBack to the base, to see what replay was for: the same good data without it.")
-    stage.do("rollback", "--reason", "to compare with a cycle without replay")
+def _without_replay(stage: Stage, promoted: bool) -> None:
+    stage.say("\nAgain from the base, to see what replay was for: the same good data without it.")
+    if promoted:
+        stage.do("rollback", "--reason", "to compare with a cycle without replay")
     excluded = f'curate.exclude_sources=["{POISON_SOURCE}"]'
-    stage.do("--set", "curate.replay_share=0", "--set", excluded, "cycle", expect=REFUSED)
-    stage.say("\nThe version that was proved is one command away.")
-    stage.do("promote", f"{project.MODEL}@1")
+    stage.do("--set", "curate.replay_share=0", "--set", excluded, "cycle", expect=(REFUSED,))
+    if promoted:
+        stage.say("\nThe version that was proved is one command away.")
+        stage.do("promote", f"{project.MODEL}@1")
 
 
 def _require_empty(folder: Path) -> None:
@@ -123,6 +146,12 @@ def _require_empty(folder: Path) -> None:
             f"{folder} is not empty; the demo touches nothing that is there. Give another place: "
             "honewheel demo --folder PLACE"
         )
+
+
+def _require_packages() -> None:
+    for package in _PACKAGES:
+        if find_spec(package) is None:
+            raise MissingExtra("The demo", package, "train")
 
 
 def _farewell(stage: Stage, seconds: float) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 import httpx2 as httpx
 import msgspec
 
-from honewheel.errors import ConfigError
 from honewheel.server.answers import Refused
 from honewheel.settings import Upstream
 
@@ -65,8 +64,11 @@ class Upstreams:
 def _key(name: str) -> str:
     found = os.environ.get(name)
     if not found:
-        raise ConfigError(
-            f"The upstream's key is read from the environment variable {name}, which is not set."
+        raise Refused(
+            500,
+            f"The upstream's key is read from the environment variable {name}, which is not set "
+            "where the server runs.",
+            "upstream_key_missing",
         )
     return found
 
