@@ -247,9 +247,15 @@ def _validated(data: Mapping[str, Any]) -> Row:
         return Row.model_validate(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        where = str(first["loc"][0]) if first["loc"] else "row"  # what follows names a type, no key
+        where = _where(first["loc"])
         message = "is no key of a feedback row" if first["type"] == "extra_forbidden" else None
         raise InputError(f"{where} {message}" if message else f"{where}: {first['msg']}") from error
+
+
+def _where(place: tuple[int | str, ...]) -> str:
+    """Key of a row, and the key in it for those that hold some; elsewhere a type's name follows."""
+    inside = place[1:2] if place[:1] in (("context",), ("decoding",), ("findings",)) else ()
+    return ".".join(map(str, (*place[:1], *inside))) or "row"
 
 
 def content_id(data: Mapping[str, Any]) -> str:
