@@ -69,8 +69,7 @@ def run(
     started = time.monotonic()
     stage = Stage(folder, command, say)
     say(f"A project in {folder}. Its team asks the base model first.")
-    sizes = team.QUICK if quick else team.FULL
-    found = team.prepare(folder, seed=seed, sizes=sizes, now=_now(), listen=listen)
+    found = team.prepare(folder, seed=seed, sizes=team.FULL, now=_now(), listen=listen)
     _import(stage, found)
     say("\nOne cycle: curate, fine-tune, prove on held-out prompts, decide.")
     promoted = stage.do("cycle", expect=(DONE, REFUSED)) == DONE

@@ -34,10 +34,6 @@ FULL = Sizes(
     asked={"erd": 180, "ddl": 110, "gherkin": 90},
     held_out={"erd": 160, "ddl": 100, "gherkin": 130},
 )
-QUICK = Sizes(
-    asked={"erd": 110, "ddl": 50, "gherkin": 40},
-    held_out={"erd": 60, "ddl": 60, "gherkin": 40},
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
