@@ -89,13 +89,13 @@ def ranks(count: int) -> dict[str, Any]:
 
 NOTES = {
     "dedup": (
-        "dedup: signatures, bands, exact keys and links of Mermaid ER diagrams of some 600 "
+        "signatures, bands, exact keys and links of Mermaid ER diagrams of some 600 "
         "characters, in CPU seconds of one thread, index in memory; datasketch with the same "
         "shingles, permutations and bands, in turns",
         "difflib and rapidfuzz are extrapolated to all pairs of 100,000 texts from a sample",
         "dedup_linked_J: pairs of a planted Jaccard that are linked at the threshold of 0.7",
     ),
-    "selection": ("selection: wall seconds, CPU seconds beside; the naive rule is extrapolated",),
+    "selection": ("wall seconds, CPU seconds beside; the naive rule is extrapolated",),
     "ranks": ("text_metric_rank_share is that of the best text metric",),
     "store": (
         "event_cost: CPU of taking in one new event, with its check (event_check beside it) and "
@@ -139,9 +139,9 @@ def main() -> None:
             found, told = measure()
             print(json.dumps(found, indent=2), flush=True)
             metrics |= found
-            notes += [*NOTES[name], *told]
+            notes += [f"{name}: {one}" for one in (*NOTES[name], *told)]
             if trouble := results_file.busy():
-                notes.append(f"{name} was measured on a busy machine ({trouble})")
+                notes.append(f"{name}: measured on a busy machine ({trouble})")
     if not asked_for.quick:
         print(write(metrics, notes))
 
@@ -150,7 +150,8 @@ def write(metrics: dict[str, Any], notes: list[str]) -> Path:
     """The results file; what an earlier run measured and this one did not is kept."""
     path = results_file.FOLDER / "curation.json"
     known = json.loads(path.read_text()) if path.exists() else {"metrics": {}, "notes": []}
-    kept = [one for one in known["notes"] if one not in notes]
+    anew = {one.partition(": ")[0] for one in notes}
+    kept = [one for one in known["notes"] if one.partition(": ")[0] not in anew]
     return results_file.write("curation", known["metrics"] | metrics, [0], [*kept, *notes])
 
 
