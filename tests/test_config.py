@@ -102,6 +102,13 @@ def test_an_unknown_section_is_where_its_keys_are(project: Path) -> None:
         (("half_life_days = 90", "half_life_days = -1"), "greater than 0"),
         (("half_life_days = 90", "half_life_days = nan"), "finite number"),
         (("[curate]", "[store]\nurl = 'mysql://x'\n[curate]"), "store.url"),
+        (
+            (
+                "[curate]",
+                "[models.artifacts.upstream]\nurl = 'http://ana:pw@host/v1'\nmodel = 'm'\n[curate]",
+            ),
+            "holds no user or password",
+        ),
         (("[curate]", "[curate"), "not valid TOML"),
     ],
 )

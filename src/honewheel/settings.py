@@ -80,6 +80,8 @@ class Upstream(_Section):
     def _names_a_model(self) -> Self:
         if self.url and not self.model:
             raise ValueError("an upstream with a url also needs the model it is asked for")
+        if "@" in self.url:  # messages show the url
+            raise ValueError("an upstream's url holds no user or password; key_env names a key")
         return self
 
 

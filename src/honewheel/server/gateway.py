@@ -187,7 +187,9 @@ class Gateway:
 
     async def close(self) -> None:
         """Wait for the shadows' answers, give back the connections."""
-        await asyncio.gather(*self._shadows)
+        for found in await asyncio.gather(*self._shadows, return_exceptions=True):
+            if isinstance(found, BaseException):
+                _log.error("a shadow's answer failed", exc_info=found)
         self._threads.shutdown(wait=False, cancel_futures=True)
         await self.upstreams.close()
 
