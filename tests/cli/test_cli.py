@@ -22,24 +22,6 @@ NOUNS = ("suite", "quarantine", "dataset", "jobs", "keys")  # verbs stand below 
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return wheels.project(tmp_path / "acme")
-
-
-@pytest.fixture
-def run(folder: Path, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Run one command line in the project; returns (exit code, stdout, stderr)."""
-
-    def command(*words: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = call(["--project", str(folder), *words])
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
-    return command
-
-
-@pytest.fixture
 def filled(run: Any, tmp_path: Path) -> Any:
     rows = wheels.write_jsonl(tmp_path / "feedback.jsonl", wheels.feedback(60))
     assert run("import", str(rows))[0] == DONE

@@ -10,31 +10,13 @@ from typing import Any
 import pytest
 
 import wheels
-from honewheel.cli.app import DONE, USAGE, call
+from honewheel.cli.app import DONE, USAGE
 from honewheel.curate import preferences, rated
 from honewheel.loop import intake
 from honewheel.records import Cycle, Dataset, Example, dataset_hash
 
 GOOD = "erDiagram\n  book {\n    int id PK\n  }"
 BAD = "erDiagram\n  book {\n    int id"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return wheels.project(tmp_path / "acme")
-
-
-@pytest.fixture
-def run(folder: Path, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Run one command line in the project; returns (exit code, stdout, stderr)."""
-
-    def command(*words: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = call(["--project", str(folder), *words])
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
-    return command
 
 
 def data(found: tuple[int, str, str]) -> Any:

@@ -10,30 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 import wheels
-from honewheel.cli.app import DONE, FAILED, USAGE, call
+from honewheel.cli.app import DONE, FAILED, USAGE
 
 TABLE = "CREATE TABLE undset_larch_lane (b int);"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return wheels.project(tmp_path / "acme")
-
-
-@pytest.fixture
-def run(folder: Path, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Run one command line in the project; returns (exit code, stdout, stderr)."""
-
-    def command(*words: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = call(["--project", str(folder), *words])
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
-    return command
 
 
 def test_a_queued_cycle_is_run_by_a_worker_that_tells_each_step_as_json(
