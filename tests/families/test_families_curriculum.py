@@ -176,6 +176,7 @@ def test_a_resumed_run_with_a_curriculum_ends_with_the_same_bytes(
     )
 
 
+@pytest.mark.slow
 def test_a_curriculum_changes_the_order_not_the_number_of_updates(
     llama: Path, tmp_path: Path
 ) -> None:

@@ -79,6 +79,7 @@ def test_what_does_not_help_is_switched_off_in_the_file(wheel: Any, tmp_path: Pa
     assert "# tuned" in file.read_text()
 
 
+@pytest.mark.slow
 def test_the_curve_grows_with_the_examples(wheel: Any) -> None:
     found = wheel.study(techniques=["replay"], seeds=1, curve=True).run(listen)
     points = [point for point in found["curve"] if point["on"]]

@@ -52,6 +52,7 @@ def test_model_and_tokenizer_belong_together(
 FLOORS = {"erd": 0.4, "ddl": 0.4, "query": 0.08, "gherkin": 0.8, "cases": 0.8}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KIND_WEIGHTS)
 def test_shipped_model_answers(
     loaded: tuple[LlamaForCausalLM, PreTrainedTokenizerFast], kind: str
