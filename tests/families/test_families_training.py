@@ -98,7 +98,7 @@ def test_every_architecture_learns_by_either_method_and_answers(
     assert sorted(answer.item for answer in answers) == ["e2000", "e2001", "e2002"]
 
 
-@pytest.mark.parametrize("method", ["lora", "full"])
+@pytest.mark.parametrize("method", ["lora", pytest.param("full", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("after", [6, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 11))])
 def test_a_resumed_run_ends_with_the_bytes_of_an_uninterrupted_one(
     llama: Path, tmp_path: Path, method: str, after: int

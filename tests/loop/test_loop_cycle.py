@@ -151,7 +151,13 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "store_url", ["sqlite", pytest.param("postgres", marks=pytest.mark.slow)], indirect=True
 )
-@pytest.mark.parametrize(("stage", "when"), STAGES)
+@pytest.mark.parametrize(
+    ("stage", "when"),
+    [
+        pytest.param(*one, marks=[pytest.mark.slow] if one in STAGES[1:-1:2] else [])
+        for one in STAGES
+    ],
+)
 def test_killed_at_a_stage_it_ends_as_if_it_had_not_been(
     tmp_path: Path, store_url: str, stage: str, when: str, uninterrupted: dict[str, Any]
 ) -> None:
