@@ -60,6 +60,11 @@ class Puzzle(Protocol):
     def decode(self, prompt: str, context: Mapping[str, str], tokens: Tokens) -> str:
         """The output that a model's [length] tokens spell. Never fails: check judges it."""
 
+    def symmetries(self, count: int, rng: np.random.Generator) -> tuple[Tokens, Tokens]:
+        """`count` random symmetries as maps, for `moved`: positions [count, length] and tokens
+        [count, vocabulary]; the identity where a kind has none.
+        """
+
     def augment(
         self, inputs: Tokens, labels: Tokens, rng: np.random.Generator
     ) -> tuple[Tokens, Tokens]:
@@ -237,6 +242,21 @@ def fields(prompt: str) -> tuple[str, dict[str, Any]]:
         )
     kind = str(found.pop(PUZZLE))
     return kind, found
+
+
+def moved(rows: Tokens, positions: Tokens, tokens: Tokens) -> Tokens:
+    """Each of the [N, L] rows under its symmetry: new[i, j] = tokens[i, old[i, positions[i, j]]].
+
+    Ignored labels (below 0) move and stay ignored.
+    """
+    taken = np.take_along_axis(rows, positions, axis=1)
+    named = np.take_along_axis(tokens, np.maximum(taken, 0), axis=1)
+    return np.where(taken < 0, taken, named)
+
+
+def still(count: int, length: int, vocabulary: int) -> tuple[Tokens, Tokens]:
+    """The symmetry that changes nothing, `count` times."""
+    return np.tile(np.arange(length), (count, 1)), np.tile(np.arange(vocabulary), (count, 1))
 
 
 def ask(kind: str, entries: Mapping[str, Any]) -> str:

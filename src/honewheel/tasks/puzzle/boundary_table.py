@@ -122,10 +122,13 @@ class Table:
         rows = tokens[start:].reshape(ROWS, self.digits + 1).tolist()
         return "\n".join([HEADER, *(_spell(row) for row in rows if any(row))])
 
+    def symmetries(self, count: int, rng: np.random.Generator) -> tuple[Tokens, Tokens]:
+        """None but standing still: numbers have no symmetry that keeps their neighbours."""
+        return base.still(count, self.length, self.vocabulary)
+
     def augment(
         self, inputs: Tokens, labels: Tokens, rng: np.random.Generator
     ) -> tuple[Tokens, Tokens]:
-        """As they are: numbers have no symmetry that keeps their neighbours."""
         return inputs, labels
 
     def canonical(self, prompt: str, context: Mapping[str, str], output: str | None = None) -> str:

@@ -68,11 +68,16 @@ class Grid:
     def decode(self, prompt: str, context: Mapping[str, str], tokens: Tokens) -> str:
         return self._write(np.clip(tokens - 1, 0, self.rules.side))
 
+    def symmetries(self, count: int, rng: np.random.Generator) -> tuple[Tokens, Tokens]:
+        cells, names = self.rules.symmetries(count, rng)
+        same = np.tile(np.arange(2), (count, 1))  # padding and empty keep their token
+        return cells, np.concatenate([same, names + 1], axis=1)
+
     def augment(
         self, inputs: Tokens, labels: Tokens, rng: np.random.Generator
     ) -> tuple[Tokens, Tokens]:
-        moved, told = self.rules.augment([inputs - 1, labels - 1], rng)
-        return moved + 1, told + 1
+        found = self.symmetries(len(inputs), rng)
+        return base.moved(inputs, *found), base.moved(labels, *found)
 
     def canonical(self, prompt: str, context: Mapping[str, str], output: str | None = None) -> str:
         answer = None if output is None else self._read(output)

@@ -83,7 +83,7 @@ class Rules:
     def moves(self) -> Tokens:
         """[S, L]: every rearrangement of cells that keeps the diagonal rule; `grid[moves[s]]`.
 
-        Of the other rules there are too many to list: `augment` draws them and the search of
+        Of the other rules there are too many to list: `symmetries` draws them and the search of
         `sudoku_orbit` builds them row by row.
         """
         columns = {tuple(order) for order in self.orders(transposed=True).tolist()}
@@ -112,25 +112,14 @@ class Rules:
             return self.side
         return self.width if transposed else self.height
 
-    def augment(self, grids: Sequence[Tokens], rng: np.random.Generator) -> list[Tokens]:
-        """The same random symmetry, digits renamed too, on row i of each [N, L] array of digits.
-
-        Values below 1 (empty cells, ignored labels) stay what they are.
+    def symmetries(self, count: int, rng: np.random.Generator) -> tuple[Tokens, Tokens]:
+        """`count` random ones, each as likely as every other: rearranged cells [count, L] and the
+        new names of the digits [count, side].
         """
-        count, side = len(grids[0]), self.side
-        if not count:
-            return list(grids)
-        names = np.argsort(rng.random((count, side)), axis=1) + 1
-        cells = self._random_cells(count, rng)
-        found = []
-        for grid in grids:
-            moved = np.take_along_axis(grid, cells, axis=1)
-            named = np.take_along_axis(names, np.clip(moved - 1, 0, side - 1), axis=1)
-            found.append(np.where(moved > 0, named, moved))
-        return found
+        names = np.argsort(rng.random((count, self.side)), axis=1) + 1
+        return self._random_cells(count, rng), names
 
     def _random_cells(self, count: int, rng: np.random.Generator) -> Tokens:
-        """[count, L] rearrangements, each as likely as every other."""
         if self.rule == "diagonal":
             return self.moves[rng.integers(len(self.moves), size=count)]
         side = self.side
