@@ -79,7 +79,11 @@ class Range:
 
 @runtime_checkable
 class Task(Protocol):
-    """What an artifact of one kind is. Pure: same arguments, same answer."""
+    """What an artifact of one kind is. Pure: same arguments, same answer.
+
+    The context of something recorded holds its prompt too, under the key `@prompt` (see
+    `honewheel.tasks.asked`), for kinds whose verdict depends on what was asked.
+    """
 
     kind: str  # slug, "mermaid-erd"
     version: str  # changes whenever a verdict could change; part of every cache key
@@ -97,6 +101,23 @@ class Task(Protocol):
         self, output: str, reference: str, context: Mapping[str, str]
     ) -> Mapping[str, float]:
         """Metrics in [0, 1]: at least score (valid x fact F1), valid, exact, equivalent."""
+
+
+@runtime_checkable
+class Grouped(Protocol):
+    """What a task may bring beside `Task`: which questions are one, where text cannot tell.
+
+    Symmetric puzzles have nothing in common as texts and one answer but for the symmetry; two
+    that differ in a digit look alike and have nothing in common. Pure, like the task.
+    """
+
+    def group_keys(self, prompt: str, context: Mapping[str, str]) -> tuple[str, ...]:
+        """Responses that share a key are of one group, hence of one split; () leaves it to the
+        text. A response that shares keys with groups of different splits is quarantined.
+        """
+
+    def lesson_key(self, prompt: str, context: Mapping[str, str], output: str) -> str:
+        """Equal for two rows of a group that teach the same: one of them is enough."""
 
 
 @runtime_checkable

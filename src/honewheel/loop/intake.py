@@ -12,14 +12,16 @@ from dataclasses import dataclass, field
 
 from honewheel import plugins
 from honewheel.config import Config
-from honewheel.curate import dedup, split, synthetic
+from honewheel.curate import dedup, questions, split, synthetic
 from honewheel.curate.dedup import Candidate, Link
+from honewheel.curate.questions import Keys
 from honewheel.curate.rows import Checker
 from honewheel.records import Check, Finding, Placement, Progress, Response
 from honewheel.store import Store
+from honewheel.tasks.asked import asked
 
 BATCH = 200  # responses a transaction
-VERSION = f"1.{dedup.VERSION}.{split.VERSION}"
+VERSION = f"2.{dedup.VERSION}.{questions.VERSION}.{split.VERSION}"
 
 
 def checker(config: Config) -> Checker:
@@ -39,12 +41,14 @@ def run(store: Store, config: Config, listen: Callable[[Progress], None]) -> int
     """Place every response that has no placement yet; returns how many. Resumable at any row."""
     done = 0
     check = checker(config)
-    judges = {name: plugins.task(task.kind).version for name, task in config.settings.tasks.items()}
+    kinds = {name: task.kind for name, task in config.settings.tasks.items()}
+    judges = {name: plugins.task(kind).version for name, kind in kinds.items()}
+    known = questions.of(kinds)
     with store.exclusive("intake"):
         while responses := store.log.unplaced(BATCH):
-            batch = _Batch(store, check, judges)
-            asked = [(one.prompt, one.context) for one in responses]
-            exact, signed = dedup.exact_keys(asked), dedup.signatures(asked)
+            batch = _Batch(store, check, judges, known)
+            texts = [(one.prompt, one.context) for one in responses]
+            exact, signed = dedup.exact_keys(texts), dedup.signatures(texts)
             for one in zip(responses, exact, signed, dedup.all_bands(signed), strict=True):
                 batch.add(*one)
             store.intake.place(batch.placements, batch.bands, batch.signatures)
@@ -68,6 +72,7 @@ class _Batch:
     store: Store
     check: Checker
     judges: Mapping[str, str]
+    known: Keys
     placements: list[Placement] = field(default_factory=list)
     bands: dict[str, tuple[int, ...]] = field(default_factory=dict)
     signatures: dict[str, bytes] = field(default_factory=dict)
@@ -75,8 +80,13 @@ class _Batch:
     exact: dict[tuple[str, str], Candidate] = field(default_factory=dict)
 
     def add(self, response: Response, key: str, signed: bytes, keys: tuple[int, ...]) -> None:
-        near = self._candidates(response.task, key, keys)
-        link = dedup.link(response.id, key, signed, near)
+        if named := self.known.of(response.task, response.prompt, response.context):
+            signed, keys = b"", questions.bands(named)
+            near = [*self._stored_near(response.task, keys), *self._seen_near(response.task, keys)]
+            link = questions.link(response.id, near)
+        else:
+            near = self._candidates(response.task, key, keys)
+            link = dedup.link(response.id, key, signed, near)
         place = _place(response, link)
         placement = Placement(
             response_id=response.id,
@@ -85,7 +95,7 @@ class _Batch:
             split=place.split,
             exact=key,
             judge=self.judges.get(response.task, "none"),
-            check=self.check(response.task, response.output, response.context),
+            check=self.check(response.task, response.output, asked(response)),
             twin=link.twin,
             similarity=link.similarity,
             quarantined=place.quarantined,
@@ -99,18 +109,22 @@ class _Batch:
     def _candidates(self, task: str, key: str, keys: Iterable[int]) -> list[Candidate]:
         """Earlier responses of the task that share a band or the exact key, each once."""
         found = {one.response_id: one for one in self._stored(task, key, tuple(keys))}
-        for band in keys:
-            found |= {one.response_id: one for one in self.seen.get((task, band), ())}
+        found |= {one.response_id: one for one in self._seen_near(task, keys)}
         if twin := self.exact.get((task, key)):
             found[twin.response_id] = twin
         return list(found.values())
 
-    def _stored(self, task: str, key: str, keys: tuple[int, ...]) -> list[Candidate]:
-        rows = self.store.intake.candidates(task, keys)
-        found = [
+    def _seen_near(self, task: str, keys: Iterable[int]) -> list[Candidate]:
+        return [one for band in keys for one in self.seen.get((task, band), ())]
+
+    def _stored_near(self, task: str, keys: tuple[int, ...]) -> list[Candidate]:
+        return [
             Candidate(response_id=name, exact="", signature=signed, group=group, split=part)
-            for name, signed, group, part in rows
+            for name, signed, group, part in self.store.intake.candidates(task, keys)
         ]
+
+    def _stored(self, task: str, key: str, keys: tuple[int, ...]) -> list[Candidate]:
+        found = self._stored_near(task, keys)
         twin = self.store.intake.by_exact(task, key)
         if twin is not None and twin.quarantined is None:
             found.append(

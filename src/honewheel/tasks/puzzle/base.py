@@ -135,6 +135,10 @@ class PuzzleTask(ABC):
         except ParseError:
             return ()
 
+    def lesson_key(self, prompt: str, context: Mapping[str, str], output: str) -> str:
+        """Symmetric problems with the symmetric answers teach the same. Raises ParseError."""
+        return of(prompt).canonical(prompt, context, output)
+
     def check(self, output: str, context: Mapping[str, str]) -> Check:
         """The oracle's verdict on `output` as an answer to the prompt."""
         try:
