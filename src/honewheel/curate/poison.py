@@ -257,7 +257,7 @@ def _found(kind: str, phrase: str, places: Sequence[int], bond: _Bond) -> _Found
 
 def _runs(row: Row) -> tuple[Gram, ...]:
     one = row.example
-    return phrases.surplus(one.target, phrases.asked(one))
+    return phrases.surplus(one.target, phrases.asked(one.prompt, one.context))
 
 
 def _by_task(rows: Iterable[Row]) -> dict[str, list[Row]]:
