@@ -19,7 +19,7 @@ DONE, FAILED, REFUSED, USAGE = 0, 1, 2, 3
 _INTERRUPTED = 130  # what shells expect after Ctrl-C
 SECTIONS = {
     "Start": "demo init doctor config",
-    "Feedback": "record import suite ask",
+    "Feedback": "record import suite puzzles ask",
     "Training data": "synthesize sample quarantine dataset",
     "The wheel": "due cycle worker jobs report ablate search",
     "Looking": "status versions show diff trend failures trace explain",
@@ -102,6 +102,7 @@ def register() -> None:
         feedback,
         forget,
         project,
+        puzzles,
         quarantine,
         queue,
         search,
@@ -114,7 +115,7 @@ def register() -> None:
     )
 
     verbs = ablate, cycle, dataset, feedback, project, quarantine, queue, search, serve
-    more = forget, synthesize, trend, versions, watch, worker
+    more = forget, puzzles, synthesize, trend, versions, watch, worker
     assert all((*verbs, *more))  # importing them is all there is to do
 
 

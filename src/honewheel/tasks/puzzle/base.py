@@ -163,7 +163,10 @@ class PuzzleTask(ABC):
         self, output: str, reference: str, context: Mapping[str, str]
     ) -> Mapping[str, float]:
         """Score (valid x fact F1), valid (the oracle found no error), facts, exact, equivalent,
-        and what the puzzle measures besides. Layout does not count in `exact`: a cell is a cell.
+        and what the puzzle measures besides.
+
+        `exact` is the reference token by token, `equivalent` the same facts: where several answers
+        are right, one that is not the canonical one is no less valid.
 
         Raises:
             ParseError: the prompt is no problem of this kind, or the reference cannot be read.
@@ -182,13 +185,13 @@ class PuzzleTask(ABC):
                 "exact": 0.0,
                 "equivalent": 0.0,
             } | more
-        agreement, same = fact_f1(found, expected), float(found == expected)
+        agreement = fact_f1(found, expected)
         return {
             "score": valid * agreement,
             "valid": valid,
             "facts": agreement,
-            "exact": same,
-            "equivalent": same,
+            "exact": float(_same(puzzle, prompt, context, output, reference)),
+            "equivalent": float(found == expected),
         } | more
 
     def _asked(self, context: Mapping[str, str]) -> tuple[str, Puzzle]:
@@ -199,6 +202,17 @@ class PuzzleTask(ABC):
         if kind != self.kind:
             raise ParseError(f"The prompt asks a {kind!r}; this task is of kind {self.kind!r}.")
         return prompt, of(prompt)
+
+
+def _same(
+    puzzle: Puzzle, prompt: str, context: Mapping[str, str], output: str, reference: str
+) -> bool:
+    """Whether two outputs are the same tokens; one that has no tokens is like no other."""
+    expected = puzzle.target(prompt, context, reference)
+    try:
+        return bool((puzzle.target(prompt, context, output) == expected).all())
+    except ParseError:
+        return False
 
 
 def of(prompt: str) -> Puzzle:
