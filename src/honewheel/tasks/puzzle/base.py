@@ -44,9 +44,17 @@ class Puzzle(Protocol):
     for this puzzle, `context` what came with it (kinds that ship here read nothing of it).
     """
 
-    name: str  # "sudoku-2x2", "sudoku-2x2-diagonal"
-    length: int
-    vocabulary: int
+    @property
+    def name(self) -> str:
+        """What tells this puzzle from others: "sudoku-2x2", "sudoku-2x2-diagonal"."""
+
+    @property
+    def length(self) -> int:
+        """Tokens of a problem."""
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens there are, padding included."""
 
     def relations(self) -> Flags:
         """[R, length, length]: which positions share a constraint, a matrix for each relation."""
