@@ -393,7 +393,7 @@ def _violations(asked: Asked, rows: Sequence[Row]) -> Iterator[Finding]:
 
 def _require(fields: Mapping[str, Any], array: Array) -> None:
     """Raises ParseError unless levels, forbidden pairs and rows make a problem of this size."""
-    levels = fields.get("levels")
+    levels: Any = fields.get("levels")
     if not _numbers(levels, 2, array.parameters) or not all(
         1 <= one <= array.most for one in levels
     ):
