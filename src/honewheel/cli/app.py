@@ -24,6 +24,7 @@ SECTIONS = {
     "The wheel": "due cycle worker jobs report ablate search",
     "Looking": "status versions show diff trend failures trace explain",
     "Champions": "watch promote rollback",
+    "Test cases": "testcases",
     "Service": "serve keys audit",
     "Housekeeping": "gc forget",
 }
@@ -108,6 +109,7 @@ def register() -> None:
         search,
         serve,
         synthesize,
+        testcases,
         trend,
         versions,
         watch,
@@ -115,7 +117,7 @@ def register() -> None:
     )
 
     verbs = ablate, cycle, dataset, feedback, project, quarantine, queue, search, serve
-    more = forget, puzzles, synthesize, trend, versions, watch, worker
+    more = forget, puzzles, synthesize, testcases, trend, versions, watch, worker
     assert all((*verbs, *more))  # importing them is all there is to do
 
 

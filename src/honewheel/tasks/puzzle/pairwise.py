@@ -33,7 +33,11 @@ Pair: TypeAlias = tuple[int, int, int, int]  # parameter, level, later parameter
 
 # Parameters, levels at most -> forbidden pairs and rows at most. The greedy array of every problem
 # without given rows fits; a test counts them.
-SIZES: Mapping[tuple[int, int], tuple[int, int]] = {(3, 3): (2, 12), (4, 3): (2, 15)}
+SIZES: Mapping[tuple[int, int], tuple[int, int]] = {
+    (3, 3): (2, 12),
+    (4, 3): (2, 15),
+    (5, 4): (4, 26),
+}
 RULES = ("pairs",)
 
 _KIND = "pairwise"
