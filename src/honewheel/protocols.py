@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 from honewheel.records import (
     Check,
@@ -97,6 +97,33 @@ class Task(Protocol):
         self, output: str, reference: str, context: Mapping[str, str]
     ) -> Mapping[str, float]:
         """Metrics in [0, 1]: at least score (valid x fact F1), valid, exact, equivalent."""
+
+
+@runtime_checkable
+class ScoresSets(Protocol):
+    """What a task may bring beside `Task`: a score of a whole panel, where the mean of the items'
+    scores says little. Of numbers that put things in order, only the order counts.
+
+    `columns` are metrics of `compare` by name, each [n], an item a place.
+    """
+
+    set_metrics: tuple[str, ...]  # ("auc", "spearman"), each in [-1, 1], more is better
+
+    def set_metric(self, columns: Mapping[str, Any]) -> str:
+        """The one of `set_metrics` that fits what was expected."""
+
+    def set_scores(self, metric: str, columns: Mapping[str, Any], weights: Any) -> Any:
+        """[r] the metric under each row of weights [r, n]; nan where it is undefined."""
+
+    def set_gap(self, metric: str, columns: Mapping[str, Any]) -> str | None:
+        """Why the metric is undefined on these items, in words; None when it is not."""
+
+    def set_notes(
+        self, columns: Mapping[str, Any], tiers: Mapping[str, Mapping[str, float]]
+    ) -> Sequence[str]:
+        """What a reader of the numbers has to know, a clause each; `tiers` are the named floors
+        that were asked for (tier -> metric -> least value).
+        """
 
 
 @runtime_checkable

@@ -8,7 +8,7 @@ same dataset hash and (on CPU, with one seed) the same weights. Only this file j
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -318,6 +318,8 @@ def _gate(
             turn.config.settings.evaluate.newest_days,
         ),
         resamples=turn.config.settings.evaluate.resamples,
+        sets=proof.scorers(turn.config, turn.model),
+        chosen=_chosen(turn.config, turn.model),
     )
     evidence = _with_cost(turn, evidence, suites, champion, challenger)
     decision = gate.decide(evidence, policy, challenger=challenger.name, champion=champion.name)
@@ -330,6 +332,12 @@ def _gate(
     turn.journal.step("gate", [gate.VERSION, as_dict(decision)], work)
     turn.say("gate", decision.verdict, done=True)
     return decision
+
+
+def _chosen(config: Config, model: str) -> dict[str, str]:
+    """Task -> the set metric that its gate is told to decide on."""
+    asked = {name: config.task(name).gate.metric for name in config.model(model)[1].tasks}
+    return {name: metric for name, metric in asked.items() if metric != "auto"}
 
 
 def _trained(dataset: Dataset, enough: int) -> tuple[str, ...]:
@@ -362,10 +370,15 @@ def _policy(config: Config, model: str) -> gate.Policy:
     """The gate's settings of a model: points become shares, tasks bring their floors."""
     settings = config.model(model)[1]
     floors: dict[str, float] = {}
+    tiers: dict[str, dict[str, float]] = {}
     for name in settings.tasks:
         asked = config.task(name).gate
         floors |= {name: asked.floor / 100} if asked.floor else {}
         floors |= {f"{name}/valid": asked.validity_floor / 100} if asked.validity_floor else {}
+        named = {f"{name} {tier}": _tier(name, found) for tier, found in asked.tiers.items()}
+        tiers |= named
+        for tier in asked.require:
+            floors |= named[f"{name} {tier}"]
     return gate.Policy(
         benefit_level=settings.gate.benefit_level,
         guard_level=settings.gate.guard_level,
@@ -375,4 +388,13 @@ def _policy(config: Config, model: str) -> gate.Policy:
         min_items=settings.gate.min_items,
         max_latency_ratio=settings.gate.max_latency_ratio,
         floors=floors,
+        tiers=tiers,
     )
+
+
+def _tier(task: str, floors: Mapping[str, float]) -> dict[str, float]:
+    """A tier's floors as the gate names them: of the score that is the task's own."""
+    return {
+        task if metric == "score" else f"{task}/{metric}": floor / 100
+        for metric, floor in floors.items()
+    }

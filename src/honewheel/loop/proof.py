@@ -14,6 +14,7 @@ from honewheel.curate import panel
 from honewheel.evaluate import metrics
 from honewheel.evaluate.measure import Sides
 from honewheel.loop import intake
+from honewheel.protocols import ScoresSets
 from honewheel.records import (
     Decoding,
     EvalRow,
@@ -86,6 +87,12 @@ def judges(config: Config, suites: Sequence[Suite]) -> Json:
     """Task -> version of the check that scores it; part of the evaluation's identity."""
     tasks = sorted({suite.task for suite in suites})
     return {task: plugins.task(config.task(task).kind).version for task in tasks}
+
+
+def scorers(config: Config, model: str) -> dict[str, ScoresSets]:
+    """Task -> its kind, for the tasks of a model that score whole panels."""
+    kinds = {name: plugins.task(config.task(name).kind) for name in config.model(model)[1].tasks}
+    return {name: kind for name, kind in kinds.items() if isinstance(kind, ScoresSets)}
 
 
 def score(
