@@ -100,6 +100,14 @@ class Task(Protocol):
 
 
 @runtime_checkable
+class ChecksRequests(Protocol):
+    """What a task may bring besides: what cannot be asked of it, told before it is recorded."""
+
+    def refuse(self, prompt: str, context: Mapping[str, str]) -> str | None:
+        """Why nothing can be learnt from this request, in words; None when it is fine."""
+
+
+@runtime_checkable
 class ScoresSets(Protocol):
     """What a task may bring beside `Task`: a score of a whole panel, where the mean of the items'
     scores says little. Of numbers that put things in order, only the order counts.

@@ -4,7 +4,7 @@ A row leaks an item when they share a group; or, within one task, the canonical 
 context; the prompt and the target; or most of the prompt's 8-grams of words with as much of the
 context's (containment in the sense of Brown et al. 2020, appendix C). Time is linear in the text:
 an n-gram that several held-out groups share is template wording, tells nothing about any of
-them, and leaves the index.
+them, and leaves the index. Of a pair of texts, one that both have is enough.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from honewheel.curate.dedup import exact_key
 from honewheel.curate.shingles import Numbers
 from honewheel.errors import Leak
 from honewheel.records import Example, Item
+from honewheel.tasks import pairs
 
-VERSION = 1
+VERSION = 2
 
 GRAM = 8  # words
 CONTAINMENT = 0.5  # share of an item's own 8-grams; one edit in 30 words leaves 0.65, two 0.3
@@ -78,7 +79,10 @@ class _Index:
         self.groups: defaultdict[str, list[Item]] = defaultdict(list)
         self.exact: defaultdict[tuple[str, str], list[Item]] = defaultdict(list)
         self.answers: defaultdict[bytes, list[Item]] = defaultdict(list)
+        self.texts: defaultdict[tuple[str, str], list[Item]] = defaultdict(list)
         for item in items:
+            for one in _texts(item):
+                self.texts[item.task, one].append(item)
             self.groups[item.group].append(item)
             self.exact[item.task, exact_key(item.prompt, item.context)].append(item)
             self.answers[_answer(item.task, item.prompt, item.reference)].append(item)
@@ -97,6 +101,9 @@ class _Index:
             yield item, "same prompt and context"
         for item in self.answers.get(_answer(row.task, row.prompt, row.target), ()):
             yield item, "same prompt and target"
+        for one in _texts(row):
+            for item in self.texts.get((row.task, one), ()):
+                yield item, f"a text of the pair is the item's: {one[:40]!r}"
 
     def copies(self, rows: Sequence[Example]) -> list[list[tuple[Item, str]]]:
         """For each row the items of whose 8-grams it has most."""
@@ -116,6 +123,11 @@ class _Index:
             item, share = self.items[at], counts[at] / int(self.size[at])
             if share > CONTAINMENT and _same_context(row.context, item.context):
                 yield item, f"{share:.0%} of the item's {GRAM}-word runs"
+
+
+def _texts(one: Item | Example) -> list[str]:
+    """The canonical texts of a pair; none of a prompt that is no pair."""
+    return [text.canonical(found) for found in pairs.texts(one.prompt, one.context) or ()]
 
 
 def _grams(asked: Sequence[Item] | Sequence[Example]) -> tuple[Numbers, npt.NDArray[np.intp]]:

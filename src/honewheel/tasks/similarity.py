@@ -14,11 +14,11 @@ from typing import TypeAlias
 
 import numpy as np
 
-from honewheel.errors import ParseError
+from honewheel.errors import InputError, ParseError
 from honewheel.records import Check, Fact, Finding, digest
 from honewheel.tasks import ranking
 from honewheel.tasks.facts import judged
-from honewheel.tasks.pairs import as_prompt, pair
+from honewheel.tasks.pairs import as_prompt, checked, pair
 
 __all__ = ["SCALE", "Similarity", "as_prompt", "pair"]
 
@@ -95,6 +95,16 @@ class Similarity:
             "answer": float(found),
             "expected": float(expected),
         }
+
+    def refuse(self, prompt: str, context: Mapping[str, str]) -> str | None:
+        """Why a pair teaches nothing (protocols.ChecksRequests): no pair, an empty text, one text
+        twice.
+        """
+        try:
+            checked(*pair(prompt, context))
+        except InputError as error:
+            return str(error)
+        return None
 
     # --- whole sets (protocols.ScoresSets): how well the answers put pairs in order --------------
 
