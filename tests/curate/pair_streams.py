@@ -14,7 +14,6 @@ from honewheel.tasks.pairs import as_prompt
 WORDS = (
     "amber birch cedar delta ember flint grove haven inlet jetty knoll larch mango nylon"
 ).split()
-)
 
 
 def name(number: int) -> str:
