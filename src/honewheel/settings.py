@@ -64,7 +64,6 @@ class Adversarial(_Section):
     """
 
     cases: Annotated[int, Field(ge=0, le=1_000)] = 0
-    margin: Gain = 5.0
     seed: int = 0
     negation: Expectation = "different"
     number: Expectation = "report"
@@ -79,6 +78,7 @@ class Adversarial(_Section):
     greeting: Expectation = "same"
     distractor: Expectation = "same"
     paraphrase: Expectation = "same"
+    antonyms: dict[str, str] = Field(default_factory=dict)
 
     @property
     def policy(self) -> dict[str, Expectation]:
@@ -87,7 +87,7 @@ class Adversarial(_Section):
 
 
 CATEGORIES = tuple(
-    name for name in Adversarial.model_fields if name not in ("cases", "margin", "seed")
+    name for name in Adversarial.model_fields if name not in ("cases", "seed", "antonyms")
 )
 
 
@@ -107,6 +107,7 @@ class ModelGate(_Section):
     validity_margin: Gain = 2.0
     min_items: Annotated[int, Field(ge=2)] = 30
     max_latency_ratio: Annotated[float, Field(gt=0)] | None = None
+    adversarial_margin: Gain = 5.0
 
 
 class Trigger(_Section):

@@ -13,7 +13,7 @@ from dataclasses import replace
 from honewheel.curate import reward, text
 from honewheel.curate.rows import Checker
 from honewheel.curate.trust import heard
-from honewheel.records import Event, Item
+from honewheel.records import Event, Item, Split
 from honewheel.tasks import pairs
 
 VERSION = 2
@@ -26,8 +26,11 @@ def panel(
     size: int | None,
     min_value: float,
     exclude_sources: Container[str] = (),
+    split: Split = "test",
 ) -> tuple[Item, ...]:
     """At most `size` items (None: all), one a group: its newest test event that was accepted.
+
+    With `split` "val" they are the dev items, on which thresholds are fixed.
 
     What the excluded sources said is not heard: who may not teach may not judge either. The
     group of a pair of texts is, in a panel, the text it shares with most others: pairs that have a
@@ -35,7 +38,7 @@ def panel(
     """
     newest: dict[str, tuple[int, Item]] = {}
     for event in events:
-        item = _item(heard(event, exclude_sources), check, min_value)
+        item = _item(heard(event, exclude_sources), check, min_value, split)
         if item is not None and event.seq >= newest.get(item.group, (event.seq, None))[0]:
             newest[item.group] = event.seq, item
     ranked = sorted((item for _, item in newest.values()), key=lambda item: _rank(item.group))
@@ -56,9 +59,9 @@ def _hub(both: tuple[str, str], count: Mapping[str, int]) -> str:
     return f"text-{hashlib.blake2b(one.encode(), digest_size=8).hexdigest()}"
 
 
-def _item(event: Event, check: Checker, min_value: float) -> Item | None:
+def _item(event: Event, check: Checker, min_value: float, split: Split) -> Item | None:
     place = event.placement
-    if place is None or place.split != "test" or place.quarantined is not None:
+    if place is None or place.split != split or place.quarantined is not None:
         return None
     found = reward.target(event)
     if found is None or reward.value(event) < min_value:

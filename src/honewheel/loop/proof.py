@@ -22,6 +22,7 @@ from honewheel.records import (
     Json,
     Prediction,
     Progress,
+    Split,
     Suite,
     Version,
     as_dict,
@@ -54,15 +55,26 @@ def held_back(store: Store, config: Config, model: str, as_of_seq: int) -> list[
     return [item for task in tasks for item in _panel(store, config, task, as_of_seq, None)]
 
 
+def dev(store: Store, config: Config, task: str, as_of_seq: int) -> tuple[Item, ...]:
+    """The validation items of a task, as many as a panel has: where thresholds are fixed."""
+    return _panel(store, config, task, as_of_seq, config.settings.evaluate.panel_size, "val")
+
+
 def _panel(
-    store: Store, config: Config, task: str, as_of_seq: int, size: int | None
+    store: Store,
+    config: Config,
+    task: str,
+    as_of_seq: int,
+    size: int | None,
+    split: Split = "test",
 ) -> tuple[Item, ...]:
     return panel.panel(
-        store.log.events([task], as_of_seq, split="test"),
+        store.log.events([task], as_of_seq, split=split),
         check=intake.checker(config),
         size=size,
         min_value=config.settings.curate.min_value,
         exclude_sources=config.settings.curate.unheard,
+        split=split,
     )
 
 
