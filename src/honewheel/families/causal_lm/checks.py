@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 from honewheel.families.causal_lm import memory
-from honewheel.families.causal_lm.base import read_json, tensor_shapes, text_config
-from honewheel.families.causal_lm.order import CURRICULUM, KINDS
-from honewheel.families.causal_lm.ranges import ALL_LINEAR, OBJECTIVES, ranges
+from honewheel.families.causal_lm.base import text_config
+from honewheel.families.causal_lm.ranges import OBJECTIVES, ranges
 from honewheel.families.causal_lm.render import Renderer
 from honewheel.families.causal_lm.units import NOUNS, Unit, encode, given, missing
+from honewheel.families.names import ALL_LINEAR
+from honewheel.families.order import CURRICULUM, KINDS
+from honewheel.families.weights import read_json, tensor_shapes
 from honewheel.protocols import Range
 from honewheel.records import Dataset, Example, Finding, Pair, Spec, Split
 

@@ -9,9 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from honewheel.families.causal_lm import ranges as hyperparameters
-from honewheel.families.causal_lm.base import tensor_shapes, text_config
+from honewheel.families.causal_lm.base import text_config
 from honewheel.families.causal_lm.precision import realised
 from honewheel.families.causal_lm.units import Unit
+from honewheel.families.weights import tensor_shapes
 from honewheel.records import Estimate, Json, Spec
 
 FLOAT = 4

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from honewheel.families.causal_lm.base import tensor_shapes
+from honewheel.families.weights import tensor_shapes
 
 # On a processor half precision pays from about this many weights: at 5 million the casts eat what
 # the products save (1.15x), at 25 million it is 1.5x.
