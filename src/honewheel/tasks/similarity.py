@@ -2,7 +2,7 @@
 
 The number runs from 0 (nothing in common) to 1 (the same), or in percent when it ends in `%`.
 A context entry `scale` of 100 makes plain numbers run from 0 to 100; without it 85 is out of
-range rather than guessed to be 0.85.
+range rather than guessed to be 0.85. The two texts are read by `pair` (see `tasks.pairs`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from decimal import Decimal
 from honewheel.errors import ParseError
 from honewheel.records import Check, Fact, Finding, digest
 from honewheel.tasks.facts import judged
+from honewheel.tasks.pairs import as_prompt, pair
+
+__all__ = ["SCALE", "Similarity", "as_prompt", "pair"]
 
 SCALE = "scale"  # the context's key
 MAX_CHARS = 100
