@@ -10,7 +10,7 @@ import torch
 import transformers
 
 from honewheel.errors import ConfigError, Damaged
-from honewheel.families.causal_lm.precision import has_bfloat16
+from honewheel.families.hardware import has_bfloat16
 from honewheel.families.modes import device, quiet
 from honewheel.families.weights import TOKENIZER_FILES
 
