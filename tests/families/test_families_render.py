@@ -17,9 +17,9 @@ from honewheel.families.causal_lm.collate import flatten
 from honewheel.families.causal_lm.ranges import METHODS, ranges
 from honewheel.families.causal_lm.render import Encoded, Renderer, content, longest
 from honewheel.families.causal_lm.scoring import split
-from honewheel.families.causal_lm.stopping import Best, improves
 from honewheel.families.order import plan
 from honewheel.families.schedule import Course
+from honewheel.families.stopping import Best, improves
 
 
 def test_context_follows_the_prompt_as_paragraphs_under_their_keys() -> None:

@@ -10,8 +10,8 @@ import torch
 import transformers
 
 from honewheel.errors import ConfigError, Damaged
+from honewheel.families.hardware import has_bfloat16
 from honewheel.families.modes import device, quiet
-from honewheel.families.precision import has_bfloat16
 from honewheel.families.weights import TOKENIZER_FILES
 
 

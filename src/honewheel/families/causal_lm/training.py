@@ -35,13 +35,13 @@ from honewheel.families.causal_lm.base import resolve
 from honewheel.families.causal_lm.render import Renderer, longest
 from honewheel.families.causal_lm.room import Room
 from honewheel.families.causal_lm.scoring import Scorer
-from honewheel.families.causal_lm.stopping import Best
 from honewheel.families.causal_lm.trainer import ObjectiveTrainer
 from honewheel.families.causal_lm.work import make as make_work
 from honewheel.families.optimizer import make_optimizer
 from honewheel.families.order import CURRICULUM, Left, Mastery, Order, plan
 from honewheel.families.retreat import NotFinite
 from honewheel.families.schedule import Course, make_schedule
+from honewheel.families.stopping import Best
 from honewheel.families.stream import Emit, stream
 from honewheel.records import Dataset, Progress, Spec, as_dict
 
