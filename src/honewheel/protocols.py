@@ -32,14 +32,16 @@ class Range:
     """Allowed values of one hyperparameter, its default, and what to do when outside.
 
     The one object behind validation, help and the search space. Numbers are inclusive; `choices`
-    replaces `low`/`high` for words. `why` completes "outside it, ...". `search` is the part of
-    the range that a search tries unless it is told what to try; none: it leaves this one alone.
+    replaces `low`/`high` for words, and `words` are allowed beside numbers. `why` completes
+    "outside it, ...". `search` is the part of the range that a search tries unless it is told what
+    to try; none: it leaves this one alone.
     """
 
     default: Json
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
     log: bool = False
     search: tuple[float, float] | None = None
     help: str = ""
@@ -52,9 +54,9 @@ class Range:
             return ", ".join(self.choices)
         if isinstance(self.default, bool):
             return "true, false"
-        if isinstance(self.default, str):
+        if isinstance(self.default, str) and not self.words:
             return "text"
-        return f"{self.low:,.12g} .. {self.high:,.12g}"
+        return ", ".join([*self.words, f"{self.low:,.12g} .. {self.high:,.12g}"])
 
     def problem(self, value: Json) -> str | None:
         """None when `value` is allowed, else the reason with the numbers."""
@@ -64,10 +66,13 @@ class Range:
             return f"{value!r} is none of {', '.join(self.choices)}"
         if isinstance(self.default, bool):
             return None if isinstance(value, bool) else f"{value!r} is not true or false"
-        if isinstance(self.default, str):
+        if isinstance(self.default, str) and not self.words:
             return None if isinstance(value, str) else f"{value!r} is not text"
+        if value in self.words:
+            return None
         if isinstance(value, bool) or not isinstance(value, int | float):
-            return f"{value!r} is not a number"
+            also = f" nor {' nor '.join(self.words)}" if self.words else ""
+            return f"{value!r} is not a number{also}"
         if isinstance(self.default, int) and not float(value).is_integer():
             return f"{value!r} is not a whole number"
         too_low = self.low is not None and value < self.low
