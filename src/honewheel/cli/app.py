@@ -19,10 +19,10 @@ DONE, FAILED, REFUSED, USAGE = 0, 1, 2, 3
 _INTERRUPTED = 130  # what shells expect after Ctrl-C
 SECTIONS = {
     "Start": "demo init doctor config",
-    "Feedback": "record import suite ask",
+    "Feedback": "record import pairs suite ask",
     "Training data": "synthesize sample quarantine dataset",
     "The wheel": "due cycle worker jobs report ablate search",
-    "Looking": "status versions show diff trend failures trace explain",
+    "Looking": "status versions show diff trend failures adversarial trace explain",
     "Champions": "watch promote rollback",
     "Service": "serve keys audit",
     "Housekeeping": "gc forget",
@@ -40,7 +40,7 @@ class _Flow(TyperGroup):
             with formatter.section(title):
                 rows = [(verb, self.commands[verb]) for verb in verbs.split()]
                 formatter.write_dl(
-                    [(verb.ljust(10), one.get_short_help_str(width)) for verb, one in rows]
+                    [(verb.ljust(11), one.get_short_help_str(width)) for verb, one in rows]
                 )
 
 
@@ -101,6 +101,7 @@ def register() -> None:
         dataset,
         feedback,
         forget,
+        pairs,
         project,
         quarantine,
         queue,
@@ -114,7 +115,7 @@ def register() -> None:
     )
 
     verbs = ablate, cycle, dataset, feedback, project, quarantine, queue, search, serve
-    more = forget, synthesize, trend, versions, watch, worker
+    more = forget, pairs, synthesize, trend, versions, watch, worker
     assert all((*verbs, *more))  # importing them is all there is to do
 
 

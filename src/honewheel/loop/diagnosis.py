@@ -36,6 +36,7 @@ from honewheel.settings import Adversarial
 from honewheel.store import Store
 from honewheel.tasks import pairs
 
+DEFAULT_CASES = 80  # a category, where neither the settings nor the caller say
 VERSION = f"1.{made.VERSION}.{results.VERSION}.{measured.VERSION}"
 
 
@@ -59,7 +60,7 @@ def cases(
     return made.make(
         [one for a, b, _ in texts for one in (a, b)],
         policy=asked.policy,
-        per_category=per_category or asked.cases,
+        per_category=asked.cases if per_category is None else per_category,
         seed=asked.seed,
         paraphrases=[(a, b) for a, b, similarity in texts if similarity >= 1],
         antonyms=asked.antonyms,
@@ -122,6 +123,70 @@ def score(
     return [by_item[item.id] for item in items]
 
 
+# --- whenever asked for -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a diagnostic is asked of: texts of a file or pairs of suites, and how.
+
+    `cases` per category and `threshold` win over the task's settings and its dev pairs.
+    """
+
+    task: str
+    version: Version
+    against: Version | None
+    texts: Sequence[tuple[str, str, float]]
+    cases: int | None = None
+    threshold: float | None = None
+
+
+def report(store: Store, config: Config, asked_of: Question, listen: Listener) -> dict[str, Any]:
+    """The diagnostic of a version, a line a category, with what flipped against another.
+
+    Raises NotEnoughData: no text offers a case, or there is no threshold.
+    """
+    settings = config.task(asked_of.task).adversarial
+    found = cases(asked_of.texts, settings, asked_of.cases or settings.cases or DEFAULT_CASES)
+    if not found:
+        raise NotEnoughData("There are no texts to make cases of.")
+    dev = proof.dev(store, config, asked_of.task, store.log.last_seq())
+
+    def of(version: Version) -> Answered:
+        return answered(
+            store, config, version, asked_of.task, found, dev, listen, asked_of.threshold
+        )
+
+    one, other = of(asked_of.version), None
+    if asked_of.against is not None and asked_of.against.name != asked_of.version.name:
+        other = of(asked_of.against)
+    table = results.table(
+        found,
+        one.answers,
+        one.threshold,
+        before=None if other is None else other.answers,
+        threshold_before=None if other is None else other.threshold,
+    )
+    flips = (
+        ()
+        if other is None
+        else results.flips(found, one.answers, one.threshold, other.answers, other.threshold)
+    )
+    return {
+        "task": asked_of.task,
+        "version": asked_of.version.name,
+        "against": None if other is None else asked_of.against and asked_of.against.name,
+        "threshold": one.threshold,
+        "threshold_against": None if other is None else other.threshold,
+        "cases": len(found),
+        "empty": [
+            name for name in settings.policy if name not in {case.category for case in found}
+        ],
+        "categories": [as_dict(line) for line in table],
+        "flips": [as_dict(flip) for flip in flips],
+    }
+
+
 # --- in a cycle ---------------------------------------------------------------------------------
 
 
@@ -155,9 +220,9 @@ def diagnose(
         [[version.name, version.files] for version in versions],
     ]
     count = sum(map(len, made_of.values()))
-    turn.say("diagnose", f"{challenger.name} on {count:,} adversarial cases")
+    turn.say("evaluate", f"{challenger.name} on {count:,} adversarial cases")
     answers = turn.journal.step("diagnose", inputs, work)
-    turn.say("diagnose", f"{count:,} cases", done=True)
+    turn.say("evaluate", f"{count:,} cases", done=True)
     return watched(made_of, answers, champion.name, challenger.name)
 
 
