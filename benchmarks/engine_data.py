@@ -44,7 +44,7 @@ def base(folder: Path, size: str, vocabulary: int) -> Path:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from honewheel.families.causal_lm.loading import quiet
+    from honewheel.families.modes import quiet
 
     one = SIZES[size]
     torch.manual_seed(0)

@@ -18,18 +18,18 @@ import engine_data
 import torch
 from transformers import DataCollatorForSeq2Seq, PrinterCallback, Trainer, TrainingArguments
 
-from honewheel.families.causal_lm import adapters, attention, lean, loading
-from honewheel.families.causal_lm.collate import plan
+from honewheel.families import adapters
+from honewheel.families.causal_lm import attention, lean, loading
 from honewheel.families.causal_lm.family import CausalLM
-from honewheel.families.causal_lm.optimizer import make_optimizer
-from honewheel.families.causal_lm.order import Left
 from honewheel.families.causal_lm.render import Encoded, Renderer
 from honewheel.families.causal_lm.room import Room
-from honewheel.families.causal_lm.schedule import Course, make_schedule
 from honewheel.families.causal_lm.scoring import Scorer, split
 from honewheel.families.causal_lm.sft import Sft
 from honewheel.families.causal_lm.trainer import ObjectiveTrainer
 from honewheel.families.causal_lm.work import Work
+from honewheel.families.optimizer import make_optimizer
+from honewheel.families.order import Left, plan
+from honewheel.families.schedule import Course, make_schedule
 
 BATCH, RATE = 8, 1e-3
 Pairs = Sequence[tuple[str, str]]

@@ -41,7 +41,7 @@ def make_base(folder: Path, architecture: str = "llama", **changes: Any) -> Path
     import torch
     import transformers
 
-    from honewheel.families.causal_lm.loading import quiet
+    from honewheel.families.modes import quiet
 
     sizes: dict[str, Any] = {
         "vocab_size": 264,

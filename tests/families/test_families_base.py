@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from honewheel.errors import Damaged, NotFound, UnsafeModel
+from honewheel.families import weights
 from honewheel.families.causal_lm import base
 from honewheel.families.causal_lm.family import CausalLM
 
@@ -131,7 +132,7 @@ def test_a_config_that_runs_code_is_refused(
 def test_unreadable_config_and_weights_are_named(copy: Path) -> None:
     (copy / "model.safetensors").write_bytes(b"\xff" * 20)
     with pytest.raises(Damaged, match=r"model\.safetensors is no readable safetensors file"):
-        base.tensor_shapes(copy)
+        weights.tensor_shapes(copy)
     (copy / "config.json").write_text("{")
     with pytest.raises(Damaged, match=r"config\.json cannot be read as JSON"):
         base.resolve(str(copy))
@@ -144,6 +145,6 @@ def test_weights_that_do_not_fit_their_config_are_refused_not_reinitialised(copy
 
 
 def test_shapes_are_read_from_the_header(bases: Callable[[str], Path]) -> None:
-    shapes = base.tensor_shapes(bases("llama"))
+    shapes = weights.tensor_shapes(bases("llama"))
     assert shapes["model.embed_tokens.weight"] == (264, 64)
     assert shapes["model.layers.1.mlp.down_proj.weight"] == (64, 128)

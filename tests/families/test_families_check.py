@@ -14,7 +14,8 @@ import pytest
 from causal_builders import dataset, example, make_tokenizer, preferences, spec
 
 from honewheel.errors import ConfigError, MissingExtra
-from honewheel.families.causal_lm import family, machine, memory, precision
+from honewheel.families import hardware, precision
+from honewheel.families.causal_lm import family, machine, memory
 from honewheel.families.causal_lm.family import CausalLM
 from honewheel.families.causal_lm.render import Renderer
 from honewheel.families.causal_lm.units import encode, fitting
@@ -175,14 +176,14 @@ def test_bfloat16_keeps_less_and_auto_is_what_a_run_would_have(
     assert auto == (half if precision.realised("auto", llama) == "bfloat16" else whole)
     with monkeypatch.context() as patch:
         patch.setattr(precision, "LARGE", 1)
-        patch.setattr(precision, "processor_has_bfloat16", lambda: True)
+        patch.setattr(hardware, "processor_has_bfloat16", lambda: True)
         large = FAMILY.estimate(spec(llama, precision="auto"), dataset())
         assert large.bytes_by_part["activations"] == half
     info = tmp_path / "cpuinfo"
     info.write_text("flags : fpu avx512f avx512_bf16\n")
-    assert precision.processor_has_bfloat16(info)
+    assert hardware.processor_has_bfloat16(info)
     info.write_text("flags : fpu avx512f\n")
-    assert not precision.processor_has_bfloat16(info)
+    assert not hardware.processor_has_bfloat16(info)
 
 
 def parts(base: Path, method: str = "lora", **settings: Any) -> Mapping[str, int]:
@@ -244,14 +245,14 @@ def test_smaller_passes_need_less_and_more_epochs_take_longer(llama: Path) -> No
 def test_available_memory_is_the_lower_of_free_and_what_the_cgroup_allows(tmp_path: Path) -> None:
     info = tmp_path / "meminfo"
     info.write_text("MemTotal: 100 kB\nMemAvailable:   64 kB\n")
-    assert memory._free(info) == 64 * 1024
-    assert memory._free(tmp_path / "absent") is None
+    assert hardware._free(info) == 64 * 1024
+    assert hardware._free(tmp_path / "absent") is None
     (tmp_path / "memory.max").write_text("5000\n")
     (tmp_path / "memory.current").write_text("2000\n")
-    assert memory._cgroup(tmp_path) == 3000
+    assert hardware._cgroup(tmp_path) == 3000
     (tmp_path / "memory.max").write_text("max\n")
-    assert memory._cgroup(tmp_path) is None
-    assert memory._cgroup(tmp_path / "absent") is None
+    assert hardware._cgroup(tmp_path) is None
+    assert hardware._cgroup(tmp_path / "absent") is None
 
 
 @pytest.mark.parametrize(
@@ -263,4 +264,4 @@ def test_available_memory_is_the_lower_of_free_and_what_the_cgroup_allows(tmp_pa
     ],
 )
 def test_failed_allocations_are_told_from_other_errors(error: Exception, exhausted: bool) -> None:
-    assert memory.is_exhausted(error) is exhausted
+    assert hardware.is_exhausted(error) is exhausted

@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 
 from honewheel import atomic
 from honewheel.curate.curriculum import Kind, pace
-from honewheel.families.causal_lm.collate import plan
 from honewheel.families.causal_lm.family import CausalLM
-from honewheel.families.causal_lm.order import Left, Mastery, Order
+from honewheel.families.order import Left, Mastery, Order, plan
 from honewheel.records import Dataset, Progress, Spec
 
 FAMILY = CausalLM()

@@ -9,7 +9,8 @@ import pytest
 import torch
 from causal_builders import dataset, spec
 
-from honewheel.families.causal_lm import adapters, attention, lean, loading
+from honewheel.families import adapters
+from honewheel.families.causal_lm import attention, lean, loading
 from honewheel.families.causal_lm.collate import flatten
 from honewheel.families.causal_lm.family import CausalLM
 from honewheel.families.causal_lm.render import Renderer

@@ -13,7 +13,8 @@ import torch
 from causal_builders import dataset, items, spec
 
 from honewheel.errors import Damaged
-from honewheel.families.causal_lm import adapters, loading, memory
+from honewheel.families import adapters, modes
+from honewheel.families.causal_lm import loading, memory
 from honewheel.families.causal_lm.family import CausalLM
 from honewheel.records import Decoding, Item, Prediction
 
@@ -62,7 +63,7 @@ def test_batched_greedy_answers_are_those_of_transformers_generate(
     for item in asked:
         (prompt,) = renderer.prompts([(item.prompt, item.context)])
         ids = torch.tensor([prompt])
-        with torch.inference_mode(), loading.quiet():
+        with torch.inference_mode(), modes.quiet():
             out = model.generate(
                 ids, attention_mask=torch.ones_like(ids), max_new_tokens=12, do_sample=False
             )

@@ -13,7 +13,8 @@ from causal_builders import dataset, make_base, spec
 
 from honewheel import atomic
 from honewheel.errors import ConfigError, NotEnoughMemory, TrainingFailed
-from honewheel.families.causal_lm import loading, scoring
+from honewheel.families import modes
+from honewheel.families.causal_lm import scoring
 from honewheel.families.causal_lm.collate import Pass
 from honewheel.families.causal_lm.family import CausalLM
 from honewheel.records import Progress, Spec
@@ -132,7 +133,7 @@ def test_the_second_time_it_fails_with_both_sets_of_numbers(
 def test_a_checkpoint_never_holds_a_weight_that_is_no_number(
     llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from honewheel.families.causal_lm import snapshot
+    from honewheel.families import snapshot
 
     real, calls = snapshot.not_finite, []
 
@@ -219,7 +220,7 @@ def test_short_convolutions_that_see_across_sequences_are_refused(tmp_path: Path
         full_attn_idxs=[1], pad_token_id=0, eos_token_id=1, bos_token_id=None,
         initializer_range=0.2,  # at the usual 0.02 an untrained layer adds next to nothing
     )  # fmt: skip
-    with loading.quiet():
+    with modes.quiet():
         transformers.Lfm2ForCausalLM(config).save_pretrained(tmp_path / "base")
     with pytest.raises(ConfigError, match="Lfm2ForCausalLM reads a sequence differently beside"):
         trained(spec(tmp_path / "base"), tmp_path / "run")

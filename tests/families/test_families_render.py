@@ -13,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from honewheel.errors import ConfigError
-from honewheel.families.causal_lm.collate import flatten, plan
+from honewheel.families.causal_lm.collate import flatten
 from honewheel.families.causal_lm.ranges import METHODS, ranges
 from honewheel.families.causal_lm.render import Encoded, Renderer, content, longest
-from honewheel.families.causal_lm.schedule import Course
 from honewheel.families.causal_lm.scoring import split
-from honewheel.families.causal_lm.stopping import Best, improves
+from honewheel.families.order import plan
+from honewheel.families.schedule import Course
+from honewheel.families.stopping import Best, improves
 
 
 def test_context_follows_the_prompt_as_paragraphs_under_their_keys() -> None:

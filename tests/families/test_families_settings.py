@@ -15,13 +15,14 @@ from safetensors.torch import load_file
 
 from honewheel import atomic
 from honewheel.errors import ConfigError
-from honewheel.families.causal_lm import adapters, attention, checks, loading
+from honewheel.families import adapters
+from honewheel.families.causal_lm import attention, checks, loading
 from honewheel.families.causal_lm.family import CausalLM
-from honewheel.families.causal_lm.optimizer import make_optimizer
 from honewheel.families.causal_lm.ranges import METHODS, OBJECTIVES, ranges
 from honewheel.families.causal_lm.render import Renderer
-from honewheel.families.causal_lm.schedule import Course, make_schedule
 from honewheel.families.causal_lm.scoring import Scorer
+from honewheel.families.optimizer import make_optimizer
+from honewheel.families.schedule import Course, make_schedule
 from honewheel.records import Json, Spec
 
 FAMILY = CausalLM()

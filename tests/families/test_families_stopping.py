@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from honewheel.families.causal_lm.stopping import Best, improves
+from honewheel.families.stopping import Best, improves
 
 losses = st.lists(st.floats(0.0, 20.0), min_size=1, max_size=40)
 

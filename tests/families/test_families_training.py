@@ -16,7 +16,8 @@ from torch.nn.functional import cross_entropy
 
 from honewheel import atomic
 from honewheel.errors import ConfigError, Damaged, NotEnoughData, TrainingFailed
-from honewheel.families.causal_lm import attention, checkpoints, loading, precision
+from honewheel.families import checkpoints, hardware, precision
+from honewheel.families.causal_lm import attention, loading
 from honewheel.families.causal_lm.collate import flatten
 from honewheel.families.causal_lm.family import CausalLM
 from honewheel.families.causal_lm.render import Encoded, Renderer
@@ -312,7 +313,7 @@ def test_bfloat16_is_taken_by_itself_where_it_gains(llama: Path, tmp_path: Path)
     header = json.dumps({"w": {"dtype": "F32", "shape": [5000, 5000], "data_offsets": [0, 0]}})
     head = len(header).to_bytes(8, "little") + header.encode()
     (tmp_path / "model.safetensors").write_bytes(head)
-    expected = "bfloat16" if precision.has_bfloat16() else "float32"
+    expected = "bfloat16" if hardware.has_bfloat16() else "float32"
     assert precision.realised("auto", tmp_path) == expected
     small = expected if torch.cuda.is_available() else "float32"
     assert precision.realised("auto", llama) == small

@@ -11,7 +11,8 @@ import torch
 from causal_builders import preferences, spec
 from test_families_preferences import encoded
 
-from honewheel.families.causal_lm import adapters, attention, loading
+from honewheel.families import adapters
+from honewheel.families.causal_lm import attention, loading
 from honewheel.families.causal_lm.dpo import Dpo
 from honewheel.families.causal_lm.kto import Kto
 from honewheel.families.causal_lm.reference import with_reference

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import wheels
-from honewheel.families.causal_lm.collate import plan
 from honewheel.families.causal_lm.family import CausalLM
+from honewheel.families.order import plan
 from honewheel.loop import techniques
 
 FAMILY = CausalLM()

@@ -5,7 +5,7 @@ context; the prompt and the target; or most of the prompt's 8-grams of words wit
 context's (containment in the sense of Brown et al. 2020, appendix C). Where the task knows its
 questions, a key in common tells instead of the 8-grams. Time is linear in the text:
 an n-gram that several held-out groups share is template wording, tells nothing about any of
-them, and leaves the index.
+them, and leaves the index. Of a pair of texts, one that both have is enough.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from honewheel.curate.questions import Keys
 from honewheel.curate.shingles import Numbers
 from honewheel.errors import Leak
 from honewheel.records import Example, Item
+from honewheel.tasks import pairs
 
-VERSION = 2
+VERSION = 3
 
 GRAM = 8  # words
 CONTAINMENT = 0.5  # share of an item's own 8-grams; one edit in 30 words leaves 0.65, two 0.3
@@ -86,7 +87,10 @@ class _Index:
         self.groups: defaultdict[str, list[Item]] = defaultdict(list)
         self.exact: defaultdict[tuple[str, str], list[Item]] = defaultdict(list)
         self.answers: defaultdict[bytes, list[Item]] = defaultdict(list)
+        self.texts: defaultdict[tuple[str, str], list[Item]] = defaultdict(list)
         for item in items:
+            for one in _texts(item):
+                self.texts[item.task, one].append(item)
             self.groups[item.group].append(item)
             self.exact[item.task, exact_key(item.prompt, item.context)].append(item)
             self.answers[_answer(item.task, item.prompt, item.reference)].append(item)
@@ -110,6 +114,9 @@ class _Index:
             yield item, "same prompt and context"
         for item in self.answers.get(_answer(row.task, row.prompt, row.target), ()):
             yield item, "same prompt and target"
+        for one in _texts(row):
+            for item in self.texts.get((row.task, one), ()):
+                yield item, f"a text of the pair is the item's: {one[:40]!r}"
 
     def copies(self, rows: Sequence[Example]) -> list[list[tuple[Item, str]]]:
         """For each row the items of whose 8-grams it has most."""
@@ -129,6 +136,11 @@ class _Index:
             item, share = self.items[at], counts[at] / int(self.size[at])
             if share > CONTAINMENT and _same_context(row.context, item.context):
                 yield item, f"{share:.0%} of the item's {GRAM}-word runs"
+
+
+def _texts(one: Item | Example) -> list[str]:
+    """The canonical texts of a pair; none of a prompt that is no pair."""
+    return [text.canonical(found) for found in pairs.texts(one.prompt, one.context) or ()]
 
 
 def _grams(

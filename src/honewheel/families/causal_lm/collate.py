@@ -6,8 +6,6 @@ positions restart at 0, and only the positions that predict an answer token reac
 
 from __future__ import annotations
 
-import math
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -61,20 +59,3 @@ def flatten(rows: Sequence[Encoded]) -> Pass:
         targets=flat[kept + 1],
         bounds=tuple(bounds),
     )
-
-
-def plan(count: int, batch_size: int, epochs: int, seed: int, updates: int = 0) -> list[list[int]]:
-    """Indices of every batch of a run, in order: each epoch shuffles all `count` rows anew.
-
-    `updates` above 0 is the number of batches, however many epochs that makes. A pure function
-    of its arguments, so a resumed run drops the batches it has done and goes on.
-    """
-    batches: list[list[int]] = []
-    wanted = updates or epochs * math.ceil(count / batch_size)
-    epoch = 0
-    while len(batches) < wanted:
-        order = list(range(count))
-        random.Random(f"{seed}/{epoch}").shuffle(order)
-        batches += [order[i : i + batch_size] for i in range(0, count, batch_size)]
-        epoch += 1
-    return batches[:wanted]

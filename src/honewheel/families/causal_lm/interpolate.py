@@ -17,8 +17,9 @@ from typing import Any
 
 import torch
 
-from honewheel.families.causal_lm import loading, snapshot
-from honewheel.families.causal_lm.stopping import improves
+from honewheel.families import snapshot
+from honewheel.families.causal_lm import loading
+from honewheel.families.stopping import improves
 
 SHARES = (0.25, 0.5, 0.75, 1.0)
 

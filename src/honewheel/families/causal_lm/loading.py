@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
-from transformers.utils import logging as transformers_logging
 
 from honewheel.errors import ConfigError, Damaged
-from honewheel.families.causal_lm.precision import has_bfloat16
-
-
-def device() -> torch.device:
-    """The first CUDA device, else the CPU."""
-    return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+from honewheel.families.hardware import has_bfloat16
+from honewheel.families.modes import device, quiet
+from honewheel.families.weights import TOKENIZER_FILES
 
 
 def load(
@@ -87,36 +82,10 @@ def _nf4() -> dict[str, Any]:
     return {"quantization_config": settings, "device_map": {"": device()}}
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """No progress bars and no chatter from transformers; only its errors."""
-    level = transformers_logging.get_verbosity()
-    bars = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(level)
-        if bars:
-            transformers_logging.enable_progress_bar()
-
-
-@contextmanager
-def deterministic() -> Iterator[None]:
-    """Same inputs, same bits: on a CPU with a fixed number of threads this is a promise.
-
-    On CUDA an operation without a deterministic kernel only warns, so runs there are
-    reproducible to rounding.
-    """
-    before = torch.are_deterministic_algorithms_enabled()
-    warn = torch.is_deterministic_algorithms_warn_only_enabled()
-    switches: Any = torch.utils.deterministic
-    fill = switches.fill_uninitialized_memory
-    torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
-    switches.fill_uninitialized_memory = False  # costs time, guards nothing here
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before, warn_only=warn)
-        switches.fill_uninitialized_memory = fill
+def save_whole(model: Any, base: Path, folder: Path) -> None:
+    """All weights with config and tokenizer in `folder`: a model folder of its own."""
+    with quiet():
+        model.save_pretrained(folder)
+    for name in TOKENIZER_FILES:
+        if (base / name).is_file():
+            shutil.copyfile(base / name, folder / name)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from honewheel.families.causal_lm import ranges as hyperparameters
-from honewheel.families.causal_lm.base import tensor_shapes, text_config
-from honewheel.families.causal_lm.precision import realised
+from honewheel.families.causal_lm.base import text_config
 from honewheel.families.causal_lm.units import Unit
+from honewheel.families.hardware import available as available
+from honewheel.families.hardware import gigabytes as gigabytes
+from honewheel.families.hardware import is_exhausted as is_exhausted
+from honewheel.families.hardware import peak as peak
+from honewheel.families.names import ALL_LINEAR
+from honewheel.families.precision import realised
+from honewheel.families.weights import tensor_shapes
 from honewheel.records import Estimate, Json, Spec
 
 FLOAT = 4
@@ -123,8 +128,7 @@ def _adapted(shapes: Mapping[str, tuple[int, ...]], spec: Spec) -> list[tuple[in
     return [
         shape
         for name, shape in shapes.items()
-        if is_linear(name, shape)
-        and (asked == hyperparameters.ALL_LINEAR or name.split(".")[-2] in names)
+        if is_linear(name, shape) and (asked == ALL_LINEAR or name.split(".")[-2] in names)
     ]
 
 
@@ -170,49 +174,6 @@ def _widest(rows: Sequence[Unit], batch_size: int, limit: int) -> tuple[int, int
     return tokens, scored, tokens < total
 
 
-def peak() -> int | None:
-    """Most bytes that this process has held so far (on CUDA: of the card); None without /proc."""
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        return int(torch.cuda.max_memory_allocated())
-    status = Path("/proc/self/status")
-    lines = status.read_text().splitlines() if status.is_file() else []
-    found = [int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")]
-    return found[0] if found else None
-
-
-def available() -> int | None:
-    """Bytes this process may still take: free memory, or less where a cgroup limits it.
-
-    None where the system does not say (no /proc/meminfo).
-    """
-    found = [amount for amount in (_free(), _cgroup()) if amount is not None]
-    return min(found, default=None)
-
-
-def _free(path: Path = Path("/proc/meminfo")) -> int | None:
-    if not path.is_file():
-        return None
-    for line in path.read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return None
-
-
-def _cgroup(root: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """What is left of the cgroup's limit (version 2, else version 1)."""
-    for limit, used in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-    ):
-        if (root / limit).is_file() and (root / used).is_file():
-            allowed = (root / limit).read_text().strip()
-            if allowed == "max":
-                return None
-            return max(0, int(allowed) - int((root / used).read_text()))
-    return None
-
-
 def explain(needed: Estimate, free: int | None, way_out: str | None = None) -> str:
     """What does not fit, in numbers, and what to change."""
     parts = sorted(needed.bytes_by_part.items(), key=lambda part: -part[1])
@@ -227,19 +188,6 @@ def explain(needed: Estimate, free: int | None, way_out: str | None = None) -> s
         f"{gigabytes(needed.high_bytes)}){there} ({listed}). "
         + (f"Set {way_out}." if way_out else advice)
     )
-
-
-def gigabytes(amount: int) -> str:
-    """1.24 GB."""
-    return f"{amount / 1e9:.2f} GB"
-
-
-def is_exhausted(error: BaseException) -> bool:
-    """Whether `error` says that an allocation failed (torch tells the CPU's as RuntimeError)."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    text = str(error)
-    return "can't allocate memory" in text or "not enough memory" in text
 
 
 def rows_in_cache(folder: Path, tokens: int, share: float = 0.25, most: int = 64) -> int:

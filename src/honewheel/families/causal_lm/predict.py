@@ -18,8 +18,9 @@ from typing import Any, Self
 import torch
 
 from honewheel import atomic
-from honewheel.families.causal_lm import adapters, loading, memory
+from honewheel.families import adapters, weights
 from honewheel.families.causal_lm import base as bases
+from honewheel.families.causal_lm import loading, memory
 from honewheel.families.causal_lm.cache import growing_cache
 from honewheel.families.causal_lm.render import Renderer
 from honewheel.records import Decoding, Item, Prediction
@@ -42,7 +43,7 @@ class CausalModel:
         folder, _ = bases.resolve(base)
         adapter: Path | None = None
         if version_dir is not None:
-            bases.refuse_unsafe(version_dir)
+            weights.refuse_unsafe(version_dir)
             atomic.verify(version_dir)
             if (version_dir / adapters.CONFIG).is_file():
                 adapter = version_dir

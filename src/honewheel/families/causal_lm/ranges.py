@@ -16,11 +16,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from honewheel.errors import ConfigError
+from honewheel.families.names import ALL_LINEAR
 from honewheel.protocols import Range
 
 METHODS: tuple[str, ...] = ("lora", "full")
 OBJECTIVES: tuple[str, ...] = ("sft", "dpo", "kto")
-ALL_LINEAR = "all-linear"
 
 _SHARED = {
     "epochs": Range(

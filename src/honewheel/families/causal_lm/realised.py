@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from honewheel.families.causal_lm import adapters, snapshot
+from honewheel.families import adapters, snapshot
 from honewheel.families.causal_lm.trainer import ObjectiveTrainer
 from honewheel.records import Json
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from honewheel.errors import ConfigError, InputError
-from honewheel.families.causal_lm.base import read_json, text_config
+from honewheel.families.causal_lm.base import text_config
+from honewheel.families.weights import read_json
 from honewheel.records import Example, Json, Pair, Rated
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from honewheel.families.causal_lm import adapters, attention, lean, loading
+from honewheel.families import adapters
+from honewheel.families.causal_lm import attention, lean, loading
 from honewheel.families.causal_lm.scoring import refuse_foreign
 from honewheel.records import Spec
 

@@ -24,12 +24,12 @@ from transformers import (
 )
 
 from honewheel.families.causal_lm.objective import backward
-from honewheel.families.causal_lm.order import Left
-from honewheel.families.causal_lm.retreat import NotFinite
 from honewheel.families.causal_lm.room import Room
 from honewheel.families.causal_lm.scoring import Scorer, split
 from honewheel.families.causal_lm.units import Unit
 from honewheel.families.causal_lm.work import Work
+from honewheel.families.order import Left
+from honewheel.families.retreat import NotFinite
 
 
 class ObjectiveTrainer(Trainer):  # type: ignore[misc]

@@ -21,34 +21,28 @@ from typing import Any
 
 from honewheel import atomic
 from honewheel.errors import ConfigError, NotEnoughMemory
+from honewheel.families import adapters, checkpoints, log, modes, precision, retreat, snapshot
 from honewheel.families.causal_lm import (
-    adapters,
-    checkpoints,
     interpolate,
     loading,
-    log,
     memory,
-    precision,
     probe,
     realised,
     reference,
-    retreat,
-    snapshot,
     start,
 )
 from honewheel.families.causal_lm.base import resolve
-from honewheel.families.causal_lm.collate import plan
-from honewheel.families.causal_lm.optimizer import make_optimizer
-from honewheel.families.causal_lm.order import CURRICULUM, Left, Mastery, Order
 from honewheel.families.causal_lm.render import Renderer, longest
-from honewheel.families.causal_lm.retreat import NotFinite
 from honewheel.families.causal_lm.room import Room
-from honewheel.families.causal_lm.schedule import Course, make_schedule
 from honewheel.families.causal_lm.scoring import Scorer
-from honewheel.families.causal_lm.stopping import Best
-from honewheel.families.causal_lm.stream import Emit, stream
 from honewheel.families.causal_lm.trainer import ObjectiveTrainer
 from honewheel.families.causal_lm.work import make as make_work
+from honewheel.families.optimizer import make_optimizer
+from honewheel.families.order import CURRICULUM, Left, Mastery, Order, plan
+from honewheel.families.retreat import NotFinite
+from honewheel.families.schedule import Course, make_schedule
+from honewheel.families.stopping import Best
+from honewheel.families.stream import Emit, stream
 from honewheel.records import Dataset, Progress, Spec, as_dict
 
 REPORT = "training.json"
@@ -91,7 +85,7 @@ def _inputs(spec: Spec, dataset: Dataset, folder: Path) -> dict[str, Any]:
 def _guarded(run: _Run) -> None:
     """The whole run, with failed allocations told in numbers."""
     try:
-        with loading.deterministic():
+        with modes.deterministic():
             run.go()
     except (MemoryError, RuntimeError) as error:
         if not memory.is_exhausted(error):
@@ -355,7 +349,7 @@ class _Run:
             if self.spec.method == "lora":
                 adapters.save(self.model, staging, self.spec.base)
             else:
-                snapshot.save_whole(self.model, self.folder, staging)
+                loading.save_whole(self.model, self.folder, staging)
             (staging / REPORT).write_text(json.dumps(self._training(), indent=1, sort_keys=True))
 
     def _interpolate(self) -> dict[str, Any] | None:

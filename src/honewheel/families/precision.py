@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from honewheel.families.causal_lm.base import tensor_shapes
+from honewheel.families.hardware import has_bfloat16
+from honewheel.families.weights import tensor_shapes
 
 # On a processor half precision pays from about this many weights: at 5 million the casts eat what
 # the products save (1.15x), at 25 million it is 1.5x.
@@ -21,18 +22,3 @@ def realised(setting: str, folder: Path) -> str:
     weights = sum(math.prod(shape) for shape in tensor_shapes(folder).values())
     gains = torch.cuda.is_available() or weights >= LARGE
     return "bfloat16" if gains and has_bfloat16() else "float32"
-
-
-def has_bfloat16() -> bool:
-    """Whether the device multiplies bfloat16 matrices natively (else it is slower at them)."""
-    import torch
-
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return processor_has_bfloat16()
-
-
-def processor_has_bfloat16(path: Path = Path("/proc/cpuinfo")) -> bool:
-    """The same of the processor alone."""
-    flags = set(path.read_text().split()) if path.is_file() else set()
-    return bool(flags & {"avx512_bf16", "amx_bf16", "bf16"})

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from honewheel.families.causal_lm import loading
-from honewheel.families.causal_lm.base import TOKENIZER_FILES
-from honewheel.families.causal_lm.checkpoints import Checkpoint
+from honewheel.families.checkpoints import Checkpoint
 
 Parts = Mapping[str, Mapping[str, torch.Tensor]]
 Schedule = torch.optim.lr_scheduler.LRScheduler
@@ -82,12 +78,3 @@ def _random() -> dict[str, torch.Tensor]:
     if torch.cuda.is_available():
         found["cuda"] = torch.cuda.get_rng_state()
     return found
-
-
-def save_whole(model: Any, base: Path, folder: Path) -> None:
-    """All weights with config and tokenizer in `folder`: a model folder of its own."""
-    with loading.quiet():
-        model.save_pretrained(folder)
-    for name in TOKENIZER_FILES:
-        if (base / name).is_file():
-            shutil.copyfile(base / name, folder / name)

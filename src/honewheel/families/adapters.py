@@ -26,14 +26,16 @@ from peft.tuners.lora import LoraLayer
 from safetensors.torch import save_file
 
 from honewheel.errors import ConfigError
-from honewheel.families.causal_lm.ranges import ALL_LINEAR
+from honewheel.families.names import ALL_LINEAR
 from honewheel.records import Json
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 
 
-def attach(model: Any, settings: Mapping[str, Any], seed: int) -> Any:
+def attach(
+    model: Any, settings: Mapping[str, Any], seed: int, *, task_type: str = "CAUSAL_LM"
+) -> Any:
     """`model` with fresh adapters (float32) as the only trainable weights; B is zero, A seeded.
 
     Raises:
@@ -45,9 +47,9 @@ def attach(model: Any, settings: Mapping[str, Any], seed: int) -> Any:
         lora_dropout=float(settings["dropout"]),
         use_rslora=bool(settings["rslora"]),
         target_modules=_targets(settings["target_modules"]),
-        task_type="CAUSAL_LM",
+        task_type=task_type,
     )
-    if settings["quantisation"] != "none":
+    if settings.get("quantisation", "none") != "none":
         # Norms and whatever else was not quantised are computed in float32.
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     torch.manual_seed(seed)

@@ -19,6 +19,23 @@ MASTERED = 0.05  # a pass that lowers the loss of a stage's rows by no more than
 REVISITS = 32  # rows of a stage seen again before its improvement is judged
 
 
+def plan(count: int, batch_size: int, epochs: int, seed: int, updates: int = 0) -> list[list[int]]:
+    """Indices of every batch of a run, in order: each epoch shuffles all `count` rows anew.
+
+    `updates` above 0 is the number of batches, however many epochs that makes. A pure function
+    of its arguments, so a resumed run drops the batches it has done and goes on.
+    """
+    batches: list[list[int]] = []
+    wanted = updates or epochs * math.ceil(count / batch_size)
+    epoch = 0
+    while len(batches) < wanted:
+        order = list(range(count))
+        random.Random(f"{seed}/{epoch}").shuffle(order)
+        batches += [order[i : i + batch_size] for i in range(0, count, batch_size)]
+        epoch += 1
+    return batches[:wanted]
+
+
 class Order(Sequence[list[int]]):
     """The batches of a run, drawn as they are asked for.
 
