@@ -1,18 +1,18 @@
-"""Verbs for structured problems with an exact answer: what kinds there are, and making some."""
+"""Verbs for structured problems with an exact answer: their kinds, making and scoring some."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from honewheel.cli import show
-from honewheel.cli.app import app
+from honewheel.cli.app import app, wheel
 from honewheel.records import as_dict
 
 puzzles = typer.Typer(
-    no_args_is_help=True, help="Problems with an exact answer: list the kinds, make some."
+    no_args_is_help=True, help="Problems with an exact answer: list the kinds, make and score some."
 )
 app.add_typer(puzzles, name="puzzles", rich_help_panel=None)
 
@@ -75,3 +75,37 @@ def puzzles_make(
         return
     show.say(f"{made.rows:,} rows and {made.suite:,} suite items, no two of them symmetric")
     show.say("  " + ", ".join(f"{number:,} {name}" for name, number in made.levels.items()))
+
+
+@puzzles.command("score")
+def puzzles_score(
+    context: typer.Context,
+    suite: Annotated[str, typer.Argument(help="Name of an imported suite.")],
+    version: Annotated[str, typer.Option(help="Version that answers it.")],
+    against: Annotated[
+        str | None, typer.Option(help="Another version, to count gained and lost items with.")
+    ] = None,
+    as_json: show.Json = False,
+) -> None:
+    """Score a version on a suite: exact and valid answers by difficulty, a baseline and chance."""
+    with show.Watcher() as watch:
+        found = wheel(context).solved(suite, version, against, on_progress=watch)
+    if as_json:
+        show.out(as_dict(found))
+        return
+    measures = sorted(found.bands[0].measures)
+    headers = ["level", "items", "exact", "valid", "violations", *measures, "baseline", "chance"]
+    show.table([name.replace("_", " ") for name in headers], [_row(one) for one in found.bands])
+    show.say(f"{found.version} on {found.suite}; the oracle solves all of them")
+    if found.flips is not None:
+        show.say(f"{found.against} -> {found.version}: {found.flips.told}")
+
+
+def _row(band: Any) -> list[Any]:
+    rates = [
+        f"{100 * one.value:.1f} % [{100 * one.low:.1f}, {100 * one.high:.1f}]"
+        for one in (band.exact, band.valid)
+    ]
+    shares = [f"{100 * band.measures[name]:.1f} %" for name in sorted(band.measures)]
+    ends = [f"{100 * band.baseline:.1f} %", f"{100 * band.chance:.2g} %"]
+    return [band.name, band.items, *rates, round(band.violations, 2), *shares, *ends]

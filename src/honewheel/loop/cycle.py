@@ -327,6 +327,7 @@ def _gate(
         sets=proof.scorers(turn.config, turn.model),
         chosen=policies.chosen(turn.config, turn.model),
         watched=watched,
+        bands=proof.bands(turn.config, suites),
     )
     evidence = _with_cost(turn, evidence, suites, champion, challenger)
     decision = gate.decide(evidence, policy, challenger=challenger.name, champion=champion.name)
