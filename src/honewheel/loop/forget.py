@@ -107,9 +107,13 @@ def _named(
 
 
 def _learnt(store: Store, events: Sequence[str]) -> tuple[list[str], list[str]]:
-    """(versions, datasets) that any of the events went into, each once, in order."""
+    """(versions, datasets) that any of the events went into, each once, in order.
+
+    A version whose training started from one of them has their weights in its own.
+    """
     datasets = dict.fromkeys(use.dataset for name in events for use in store.datasets.uses(name))
-    versions = [one.name for name in datasets for one in store.versions.by_dataset(name)]
+    shown = [one for name in datasets for one in store.versions.by_dataset(name)]
+    versions = [one.name for one in (*shown, *store.versions.going_on_from(shown))]
     return list(dict.fromkeys(versions)), list(datasets)
 
 

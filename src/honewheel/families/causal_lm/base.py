@@ -29,6 +29,7 @@ TOKENIZER_FILES = (
     "chat_template.jinja",
 )
 _CONFIG_FILES = ("config.json", "generation_config.json", "model.safetensors.index.json")
+REPORT = "training.json"  # in the folder of a version: what its run was and did
 # Keys that name Python to import (auto_map, CVE-2026-4372) or a kernel to fetch.
 _CODE_KEYS = ("auto_map", "auto_mapping", "custom_pipelines", "trust_remote_code")
 

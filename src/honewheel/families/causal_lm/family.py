@@ -54,6 +54,11 @@ class CausalLM:
         units = _units(spec, dataset, renderer, limit)
         return [*found, *checks.room(folder, spec, units)]
 
+    def check_start(self, spec: Spec, start: Path) -> Sequence[Finding]:
+        """A version of another method, or an adapter of another shape than `spec` asks for."""
+        bases.refuse_unsafe(start)
+        return checks.settings(spec) or checks.start(spec, start)
+
     def estimate(self, spec: Spec, dataset: Dataset) -> Estimate:
         """Bytes by part and rough seconds on this machine's cores (early stopping aside)."""
         _prepare()
