@@ -77,6 +77,15 @@ class Range:
         return None
 
 
+START = "start"  # the setting, and in a run's folder what it starts from
+START_RANGE = Range(
+    default="base",
+    choices=("base", "champion"),
+    help="weights that a training begins with; champion: it goes on from the version in use, and "
+    "is shown what that has not learnt, with some replay",
+)
+
+
 @runtime_checkable
 class Task(Protocol):
     """What an artifact of one kind is. Pure: same arguments, same answer."""
@@ -105,6 +114,26 @@ class KnowsMachine(Protocol):
 
     def machine(self) -> Sequence[Finding]:
         """One finding a fact (`code` names it); of severity error when training is impossible."""
+
+
+@runtime_checkable
+class NeedsPackages(Protocol):
+    """What a family brings whose training takes packages that a light installation lacks."""
+
+    def require(self) -> None:
+        """Raise MissingExtra when one of them is not installed. Imports nothing heavy."""
+
+
+@runtime_checkable
+class WarmStarts(Protocol):
+    """What a family brings that can go on from a version: it lists `START_RANGE` as "start".
+
+    `train` then finds a verified copy of the version's folder in `run_dir/start`, there exactly
+    when `spec.start_files` names one.
+    """
+
+    def check_start(self, spec: Spec, start: Path) -> Sequence[Finding]:
+        """Refusals, with the numbers, where `spec` cannot go on from the version in `start`."""
 
 
 class Model(Protocol):
