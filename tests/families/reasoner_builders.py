@@ -17,10 +17,16 @@ FAMILY = ReasonerFamily()
 
 
 def examples(
-    count: int, *, seed: int = 0, task: str = "grid", rule: str = "standard", **changes: Any
+    count: int,
+    *,
+    seed: int = 0,
+    task: str = "grid",
+    rule: str = "standard",
+    size: str = "4",
+    **changes: Any,
 ) -> list[Example]:
-    """4x4 sudoku of one rule, each with its solution."""
-    made = puzzles.task("sudoku").generate("4", rule, "easy", np.random.default_rng(seed))
+    """Sudoku of one size and rule, each with its solution."""
+    made = puzzles.task("sudoku").generate(size, rule, "easy", np.random.default_rng(seed))
     given: dict[str, Any] = {"split": "train"}
     return [
         Example(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -123,8 +124,8 @@ CHANGED: dict[str, tuple[Any, str, Any]] = {  # setting: its value, where it is 
 }
 # These decide the weights without standing anywhere: they must change them.
 FELT: dict[str, Any] = {"max_grad_norm": 0.01, "halt_weight": 5.0}
-# These decide when something happens; tests below hold them.
-WHEN = {"eval_every", "patience", "checkpoint_every", "interpolate", "exploration"}
+# What is begun with, and when something happens: tests below hold these.
+WHEN = {"start", "eval_every", "patience", "checkpoint_every", "interpolate", "exploration"}
 
 
 def test_every_setting_is_held_by_one_of_these_tests() -> None:
@@ -290,14 +291,16 @@ def test_rows_that_are_no_puzzles_are_left_out_and_counted(tmp_path: Path) -> No
 # --- from what was learnt before ----------------------------------------------------------------
 
 
-def test_a_run_goes_on_from_a_folder_and_may_turn_back(tmp_path: Path) -> None:
+def test_a_run_goes_on_from_the_champion_and_may_turn_back(tmp_path: Path) -> None:
     trained(spec(), tmp_path / "first")
-    base = str(tmp_path / "first" / "final")
+    champion = tmp_path / "first" / "final"
     made = dataset(
         [*examples(8, task="latin", rule="latin"), *examples(8, role="replay")],
         [*examples(4, seed=1, split="val"), *examples(4, seed=1, task="latin", split="val")],
     )
-    seen = trained(spec(base, interpolate=True, votes=2), tmp_path / "second", made)
+    asked = replace(spec(interpolate=True), start_files=atomic.folder_digest(champion))
+    shutil.copytree(champion, tmp_path / "second" / "start")
+    seen = trained(asked, tmp_path / "second", made)
     told = report(tmp_path / "second")
     assert told["realised"]["tasks"] == ["grid", "latin"]
     assert {*told["val_exact"][0][1]} == {"grid", "latin"}

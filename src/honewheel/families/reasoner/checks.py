@@ -9,6 +9,7 @@ from typing import Literal
 from honewheel.families import hardware
 from honewheel.families.order import CURRICULUM, KINDS
 from honewheel.families.reasoner import base, memory
+from honewheel.families.reasoner import shape as shapes
 from honewheel.families.reasoner.ranges import ranges
 from honewheel.families.reasoner.rows import Kind, Rows
 from honewheel.protocols import Range
@@ -60,6 +61,23 @@ def fits(folder: Path, kinds: Sequence[Kind]) -> list[Finding]:
         "Choose a base with attention, such as honewheel/reasoner-tiny."
     )
     return [Finding(code="length", message=message)]
+
+
+def start(folder: Path, version: Path) -> list[Finding]:
+    """A refusal where `version` is built otherwise than the base in `folder`."""
+    ours, theirs = base.shape(folder), base.shape(version)
+    other = [
+        f"{name} {getattr(theirs, name)} (base: {getattr(ours, name)})"
+        for name in shapes.ARCHITECTURE
+        if getattr(theirs, name) != getattr(ours, name)
+    ]
+    if not other:
+        return []
+    message = (
+        f'start = "champion": the champion was trained from another base, with {", ".join(other)}. '
+        'Set base back, or train from the new one with start = "base".'
+    )
+    return [Finding(code="start", message=message)]
 
 
 def room(folder: Path, spec: Spec, kinds: Sequence[Kind]) -> list[Finding]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from honewheel.errors import MissingExtra
+from honewheel.families import weights
 from honewheel.families.reasoner import base as bases
 from honewheel.families.reasoner import checks, memory, rows
 from honewheel.families.reasoner import ranges as hyperparameters
@@ -49,6 +50,12 @@ class ReasonerFamily:
             return found
         wrong = checks.fits(folder, val.kinds)
         return [*found, *(wrong or checks.room(folder, spec, val.kinds))]
+
+    def check_start(self, spec: Spec, start: Path) -> Sequence[Finding]:
+        """Refusals where the version in `start` is built otherwise than the base."""
+        weights.refuse_unsafe(start)
+        folder, _ = bases.resolve(spec.base)
+        return checks.settings(spec) or checks.start(folder, start)
 
     def estimate(self, spec: Spec, dataset: Dataset) -> Estimate:
         """Bytes by part and rough seconds (early stopping aside)."""

@@ -7,13 +7,16 @@ adapters here, since a version is a few hundred kilobytes.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from honewheel.errors import ConfigError
-from honewheel.protocols import Range
+from honewheel.protocols import START, START_RANGE, Range
 
 METHODS: tuple[str, ...] = ("full",)
 
 _RANGES: Mapping[str, Range] = {
+    # A preset knows nothing, so a second training has everything to lose by starting there.
+    START: replace(START_RANGE, default="champion"),
     "learning_rate": Range(
         default=1e-3,
         low=1e-6,

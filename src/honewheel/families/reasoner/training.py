@@ -43,6 +43,7 @@ from honewheel.families.reasoner.optimizer import make_optimizer, of_task
 from honewheel.families.retreat import NotFinite
 from honewheel.families.schedule import Course, make_schedule
 from honewheel.families.stream import Emit, stream
+from honewheel.protocols import START
 from honewheel.records import Dataset, Progress, Spec, as_dict
 
 REPORT = "training.json"
@@ -104,7 +105,8 @@ class _Run:
         inputs: Mapping[str, Any],
         emit: Emit,
     ) -> None:
-        self.spec, self.folder, self.run_dir = spec, folder, run_dir
+        self.spec, self.run_dir = spec, run_dir
+        self.folder = folder if spec.start_files is None else run_dir / START
         self.settings = dict[str, Any](spec.settings)
         self.inputs, self.emit = inputs, emit
         self.checkpoints = run_dir / "checkpoints"
