@@ -154,7 +154,7 @@ def new_rule() -> data.Problems:
 @cache
 def tables() -> data.Problems:
     return data.split(
-        "boundary-table", "2", "two-value", task="bva", made=1700, train=1000, val=100, test=500
+        "boundary-table", "2", "two-value", task="bva", made=2000, train=1000, val=100, test=500
     )
 
 

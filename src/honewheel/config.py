@@ -20,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 
 from honewheel import plugins
 from honewheel.errors import ConfigError
-from honewheel.protocols import Range
+from honewheel.protocols import Range, ScoresSets
 from honewheel.records import Json
 from honewheel.settings import Model, Settings, Task
 
@@ -269,6 +269,7 @@ def _check_sense(config: Config, origins: Mapping[str, str]) -> None:
         except ConfigError as error:
             path = f"tasks.{name}.kind"
             raise ConfigError(f"{path} ({_where(path, origins)}): {error}") from error
+        _check_set_metrics(name, task, origins)
     for name, model in config.settings.models.items():
         for task_name in model.tasks:
             if task_name not in config.settings.tasks:
@@ -284,6 +285,25 @@ def _check_sense(config: Config, origins: Mapping[str, str]) -> None:
             f"store.url ({_where('store.url', origins)}) starts with {start!r}; it must be "
             "sqlite:///PATH or postgresql://USER@HOST/DATABASE."
         )
+
+
+def _check_set_metrics(name: str, task: Task, origins: Mapping[str, str]) -> None:
+    """A gate's metric and the metrics of its tiers are ones that the kind of task has."""
+    kind = plugins.task(task.kind)
+    own = kind.set_metrics if isinstance(kind, ScoresSets) else ()
+    asked = {"metric": (task.gate.metric, ["auto", "score", *own])} | {
+        f"tiers.{tier}": (metric, ["score", "valid", *own])
+        for tier, floors in task.gate.tiers.items()
+        for metric in floors
+        if metric not in ("score", "valid", *own)
+    }
+    for key, (metric, known) in asked.items():
+        if metric not in known:
+            path = f"tasks.{name}.gate.{key}"
+            raise ConfigError(
+                f"{path} ({_where(path, origins)}): a task of kind {task.kind} has no metric "
+                f"{metric!r}. {plugins.suggest(metric, known)}"
+            )
 
 
 def _check_training(name: str, model: Model, origins: Mapping[str, str]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 from honewheel.records import (
     Check,
@@ -32,14 +32,16 @@ class Range:
     """Allowed values of one hyperparameter, its default, and what to do when outside.
 
     The one object behind validation, help and the search space. Numbers are inclusive; `choices`
-    replaces `low`/`high` for words. `why` completes "outside it, ...". `search` is the part of
-    the range that a search tries unless it is told what to try; none: it leaves this one alone.
+    replaces `low`/`high` for words, and `words` are allowed beside numbers. `why` completes
+    "outside it, ...". `search` is the part of the range that a search tries unless it is told what
+    to try; none: it leaves this one alone.
     """
 
     default: Json
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
     log: bool = False
     search: tuple[float, float] | None = None
     help: str = ""
@@ -52,9 +54,9 @@ class Range:
             return ", ".join(self.choices)
         if isinstance(self.default, bool):
             return "true, false"
-        if isinstance(self.default, str):
+        if isinstance(self.default, str) and not self.words:
             return "text"
-        return f"{self.low:,.12g} .. {self.high:,.12g}"
+        return ", ".join([*self.words, f"{self.low:,.12g} .. {self.high:,.12g}"])
 
     def problem(self, value: Json) -> str | None:
         """None when `value` is allowed, else the reason with the numbers."""
@@ -64,10 +66,13 @@ class Range:
             return f"{value!r} is none of {', '.join(self.choices)}"
         if isinstance(self.default, bool):
             return None if isinstance(value, bool) else f"{value!r} is not true or false"
-        if isinstance(self.default, str):
+        if isinstance(self.default, str) and not self.words:
             return None if isinstance(value, str) else f"{value!r} is not text"
+        if value in self.words:
+            return None
         if isinstance(value, bool) or not isinstance(value, int | float):
-            return f"{value!r} is not a number"
+            also = f" nor {' nor '.join(self.words)}" if self.words else ""
+            return f"{value!r} is not a number{also}"
         if isinstance(self.default, int) and not float(value).is_integer():
             return f"{value!r} is not a whole number"
         too_low = self.low is not None and value < self.low
@@ -88,7 +93,11 @@ START_RANGE = Range(
 
 @runtime_checkable
 class Task(Protocol):
-    """What an artifact of one kind is. Pure: same arguments, same answer."""
+    """What an artifact of one kind is. Pure: same arguments, same answer.
+
+    The context of something recorded holds its prompt too, under the key `@prompt` (see
+    `honewheel.tasks.asked`), for kinds whose verdict depends on what was asked.
+    """
 
     kind: str  # slug, "mermaid-erd"
     version: str  # changes whenever a verdict could change; part of every cache key
@@ -106,6 +115,58 @@ class Task(Protocol):
         self, output: str, reference: str, context: Mapping[str, str]
     ) -> Mapping[str, float]:
         """Metrics in [0, 1]: at least score (valid x fact F1), valid, exact, equivalent."""
+
+
+@runtime_checkable
+class Grouped(Protocol):
+    """What a task may bring beside `Task`: which questions are one, where text cannot tell.
+
+    Symmetric puzzles have nothing in common as texts and one answer but for the symmetry; two
+    that differ in a digit look alike and have nothing in common. Pure, like the task.
+    """
+
+    def group_keys(self, prompt: str, context: Mapping[str, str]) -> tuple[str, ...]:
+        """Responses that share a key are of one group, hence of one split; () leaves it to the
+        text. A response that shares keys with groups of different splits is quarantined.
+        """
+
+    def lesson_key(self, prompt: str, context: Mapping[str, str], output: str) -> str:
+        """Equal for two rows of a group that teach the same: one of them is enough."""
+
+
+@runtime_checkable
+class ChecksRequests(Protocol):
+    """What a task may bring besides: what cannot be asked of it, told before it is recorded."""
+
+    def refuse(self, prompt: str, context: Mapping[str, str]) -> str | None:
+        """Why nothing can be learnt from this request, in words; None when it is fine."""
+
+
+@runtime_checkable
+class ScoresSets(Protocol):
+    """What a task may bring beside `Task`: a score of a whole panel, where the mean of the items'
+    scores says little. Of numbers that put things in order, only the order counts.
+
+    `columns` are metrics of `compare` by name, each [n], an item a place.
+    """
+
+    set_metrics: tuple[str, ...]  # ("auc", "spearman"), each in [-1, 1], more is better
+
+    def set_metric(self, columns: Mapping[str, Any]) -> str:
+        """The one of `set_metrics` that fits what was expected."""
+
+    def set_scores(self, metric: str, columns: Mapping[str, Any], weights: Any) -> Any:
+        """[r] the metric under each row of weights [r, n]; nan where it is undefined."""
+
+    def set_gap(self, metric: str, columns: Mapping[str, Any]) -> str | None:
+        """Why the metric is undefined on these items, in words; None when it is not."""
+
+    def set_notes(
+        self, columns: Mapping[str, Any], tiers: Mapping[str, Mapping[str, float]]
+    ) -> Sequence[str]:
+        """What a reader of the numbers has to know, a clause each; `tiers` are the named floors
+        that were asked for (tier -> metric -> least value).
+        """
 
 
 @runtime_checkable

@@ -31,15 +31,70 @@ class Project(_Section):
 
 
 class TaskGate(_Section):
-    """What a challenger must reach on one task whatever it gains, in points; 0 asks nothing."""
+    """What a challenger must reach on one task whatever it gains, in points; 0 asks nothing.
+
+    `metric` is what a task that scores whole panels is decided on: "auto" is the one that fits
+    the data, "score" the mean of the items' scores. `tiers` are named sets of floors by metric;
+    the report says which are reached, and those that `require` names must be.
+    """
 
     floor: Points = 0.0
     validity_floor: Points = 0.0
+    metric: str = "auto"
+    tiers: dict[Name, dict[str, Points]] = Field(default_factory=dict)
+    require: tuple[Name, ...] = ()
+
+    @model_validator(mode="after")
+    def _requires_known_tiers(self) -> Self:
+        for name in self.require:
+            if name not in self.tiers:
+                known = ", ".join(self.tiers) or "none"
+                raise ValueError(f"require names the tier {name!r}; the tiers are: {known}")
+        return self
+
+
+Expectation = Literal["same", "different", "report"]
+
+
+class Adversarial(_Section):
+    """The adversarial diagnostic of a task that compares two texts; 0 `cases` leaves it out.
+
+    `cases` are per category. Each category's word says what a pair that differs by it is to this
+    project's data: the `same`, `different`, or only to be looked at (`report`).
+    """
+
+    cases: Annotated[int, Field(ge=0, le=1_000)] = 0
+    seed: int = 0
+    negation: Expectation = "different"
+    number: Expectation = "report"
+    identifier: Expectation = "report"
+    entity: Expectation = "report"
+    antonym: Expectation = "different"
+    role_swap: Expectation = "different"
+    content_swap: Expectation = "different"
+    typo: Expectation = "same"
+    case: Expectation = "same"
+    contraction: Expectation = "same"
+    greeting: Expectation = "same"
+    distractor: Expectation = "same"
+    paraphrase: Expectation = "same"
+    antonyms: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def policy(self) -> dict[str, Expectation]:
+        """Category -> what its cases are."""
+        return {name: getattr(self, name) for name in CATEGORIES}
+
+
+CATEGORIES = tuple(
+    name for name in Adversarial.model_fields if name not in ("cases", "seed", "antonyms")
+)
 
 
 class Task(_Section):
     kind: str
     gate: TaskGate = TaskGate()
+    adversarial: Adversarial = Adversarial()
 
 
 class ModelGate(_Section):
@@ -52,6 +107,7 @@ class ModelGate(_Section):
     validity_margin: Gain = 2.0
     min_items: Annotated[int, Field(ge=2)] = 30
     max_latency_ratio: Annotated[float, Field(gt=0)] | None = None
+    adversarial_margin: Gain = 5.0
 
 
 class Trigger(_Section):

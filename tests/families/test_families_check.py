@@ -14,8 +14,8 @@ import pytest
 from causal_builders import dataset, example, make_tokenizer, preferences, spec
 
 from honewheel.errors import ConfigError, MissingExtra
-from honewheel.families import hardware
-from honewheel.families.causal_lm import family, machine, memory, precision
+from honewheel.families import hardware, precision
+from honewheel.families.causal_lm import family, machine, memory
 from honewheel.families.causal_lm.family import CausalLM
 from honewheel.families.causal_lm.render import Renderer
 from honewheel.families.causal_lm.units import encode, fitting

@@ -16,8 +16,8 @@ from torch.nn.functional import cross_entropy
 
 from honewheel import atomic
 from honewheel.errors import ConfigError, Damaged, NotEnoughData, TrainingFailed
-from honewheel.families import checkpoints, hardware
-from honewheel.families.causal_lm import attention, loading, precision
+from honewheel.families import checkpoints, hardware, precision
+from honewheel.families.causal_lm import attention, loading
 from honewheel.families.causal_lm.collate import flatten
 from honewheel.families.causal_lm.family import CausalLM
 from honewheel.families.causal_lm.render import Encoded, Renderer

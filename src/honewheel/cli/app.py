@@ -19,11 +19,12 @@ DONE, FAILED, REFUSED, USAGE = 0, 1, 2, 3
 _INTERRUPTED = 130  # what shells expect after Ctrl-C
 SECTIONS = {
     "Start": "demo init doctor config",
-    "Feedback": "record import suite ask",
+    "Feedback": "record import pairs suite puzzles ask",
     "Training data": "synthesize sample quarantine dataset",
     "The wheel": "due cycle worker jobs report ablate search",
-    "Looking": "status versions show diff trend failures trace explain",
+    "Looking": "status versions show diff trend failures adversarial trace explain",
     "Champions": "watch promote rollback",
+    "Test cases": "testcases",
     "Service": "serve keys audit",
     "Housekeeping": "gc forget",
 }
@@ -40,7 +41,7 @@ class _Flow(TyperGroup):
             with formatter.section(title):
                 rows = [(verb, self.commands[verb]) for verb in verbs.split()]
                 formatter.write_dl(
-                    [(verb.ljust(10), one.get_short_help_str(width)) for verb, one in rows]
+                    [(verb.ljust(11), one.get_short_help_str(width)) for verb, one in rows]
                 )
 
 
@@ -101,12 +102,15 @@ def register() -> None:
         dataset,
         feedback,
         forget,
+        pairs,
         project,
+        puzzles,
         quarantine,
         queue,
         search,
         serve,
         synthesize,
+        testcases,
         trend,
         versions,
         watch,
@@ -114,7 +118,7 @@ def register() -> None:
     )
 
     verbs = ablate, cycle, dataset, feedback, project, quarantine, queue, search, serve
-    more = forget, synthesize, trend, versions, watch, worker
+    more = forget, pairs, puzzles, synthesize, testcases, trend, versions, watch, worker
     assert all((*verbs, *more))  # importing them is all there is to do
 
 

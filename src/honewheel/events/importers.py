@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 from honewheel import plugins
 from honewheel.errors import Erased, InputError, NotFound
 from honewheel.events import files, formats, ingest, redact
+from honewheel.events.accept import require_fit
 from honewheel.events.files import Line, Source
 from honewheel.events.formats import Format, Reading, Row
 from honewheel.events.ingest import Entry
@@ -321,6 +322,7 @@ def _fitting_task(found: Entry, plan: _Plan) -> None:
         raise InputError(f"task {task!r} is not defined; defined: {', '.join(sorted(plan.kinds))}")
     if wanted and plan.kinds[task] != wanted:
         raise InputError(f"task {task!r} is of kind {plan.kinds[task]}, not {wanted}")
+    require_fit(found.response, plan.kinds[task])
 
 
 def _append(store: Store, batch: list[_Read], refuse: Callable[[Line, str], None]) -> int:

@@ -109,8 +109,13 @@ def tensor_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
 def digest_of(files: Sequence[Path]) -> str:
     """sha256 over the bytes and names of those `files` that exist, in this order."""
     present = [path for path in files if path.is_file()]
-    lines = "".join(f"{_sha256(*_identity(path))} {path.name}\n" for path in present)
+    lines = "".join(f"{sha256(path)} {path.name}\n" for path in present)
     return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def sha256(path: Path) -> str:
+    """sha256 of a file, read again only when its size or time of change differ."""
+    return _sha256(*_identity(path))
 
 
 def _identity(path: Path) -> tuple[Path, int, int]:
@@ -120,5 +125,4 @@ def _identity(path: Path) -> tuple[Path, int, int]:
 
 @lru_cache(maxsize=256)
 def _sha256(path: Path, size: int, modified: int) -> str:
-    """sha256 of a file, read again only when its size or time of change differ."""
     return atomic.sha256_of(path)

@@ -8,7 +8,7 @@ same dataset hash and (on CPU, with one seed) the same weights. Only this file j
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -27,9 +27,9 @@ from honewheel.errors import (
     StoreFull,
     TrainingStopped,
 )
-from honewheel.evaluate.measure import measure
+from honewheel.evaluate.measure import Sides, measure
 from honewheel.gate import Evidence
-from honewheel.loop import material, promotion, proof, ready
+from honewheel.loop import diagnosis, material, policies, promotion, proof, ready
 from honewheel.loop import start as starts
 from honewheel.loop.journal import Journal
 from honewheel.loop.registry import CHAMPION, ensure_champion
@@ -169,7 +169,8 @@ def _turn(turn: Turn) -> Decision:
     challenger = _train(turn, dataset, champion, begin)
     names = [name for name, _ in built["suites"]]
     suites = _evaluate(turn, champion, challenger, names)
-    decision = _gate(turn, dataset, champion, challenger, suites)
+    watched = diagnosis.diagnose(turn, champion, challenger, suites)
+    decision = _gate(turn, dataset, champion, challenger, suites, watched)
     promotion.promote(turn, decision, champion, challenger)
     return decision
 
@@ -310,10 +311,15 @@ def _evaluate(
 
 
 def _gate(
-    turn: Turn, dataset: Dataset, champion: Version, challenger: Version, suites: Sequence[Suite]
+    turn: Turn,
+    dataset: Dataset,
+    champion: Version,
+    challenger: Version,
+    suites: Sequence[Suite],
+    watched: Mapping[str, Sides],
 ) -> Decision:
     """The verdict on the scored rows, with its numbers."""
-    policy = _policy(turn.config, turn.model)
+    policy = policies.policy(turn.config, turn.model)
     sides = proof.sides(
         turn.store.versions.eval_rows(turn.cycle.id), suites, champion.name, challenger.name
     )
@@ -330,6 +336,9 @@ def _gate(
             turn.config.settings.evaluate.newest_days,
         ),
         resamples=turn.config.settings.evaluate.resamples,
+        sets=proof.scorers(turn.config, turn.model),
+        chosen=policies.chosen(turn.config, turn.model),
+        watched=watched,
     )
     evidence = _with_cost(turn, evidence, suites, champion, challenger)
     decision = gate.decide(evidence, policy, challenger=challenger.name, champion=champion.name)
@@ -368,23 +377,3 @@ def _with_cost(
         return evidence
     timed = None if old.seconds is None or new.seconds is None else (old.seconds, new.seconds)
     return replace(evidence, tokens=(old.tokens, new.tokens), seconds=timed)
-
-
-def _policy(config: Config, model: str) -> gate.Policy:
-    """The gate's settings of a model: points become shares, tasks bring their floors."""
-    settings = config.model(model)[1]
-    floors: dict[str, float] = {}
-    for name in settings.tasks:
-        asked = config.task(name).gate
-        floors |= {name: asked.floor / 100} if asked.floor else {}
-        floors |= {f"{name}/valid": asked.validity_floor / 100} if asked.validity_floor else {}
-    return gate.Policy(
-        benefit_level=settings.gate.benefit_level,
-        guard_level=settings.gate.guard_level,
-        min_gain=settings.gate.min_gain / 100,
-        margin=settings.gate.margin / 100,
-        validity_margin=settings.gate.validity_margin / 100,
-        min_items=settings.gate.min_items,
-        max_latency_ratio=settings.gate.max_latency_ratio,
-        floors=floors,
-    )

@@ -87,9 +87,11 @@ def _bounds(name: str, ranges: Mapping[str, Range], now: Settings) -> tuple[Json
     if isinstance(rule.default, bool):
         return (False, True)
     low, high = rule.search or (rule.low, rule.high)
-    if isinstance(rule.default, str) or low is None or high is None:
+    if (isinstance(rule.default, str) and not rule.words) or low is None or high is None:
         raise InputError(f"{name} has no bounds to search in. Choose another with --only.")
     value = now[name]
+    if value in rule.words:
+        return low, high
     assert isinstance(value, int | float)  # the settings passed their Range
     return min(low, value), max(high, value)
 
@@ -211,7 +213,10 @@ class Search:
 
         states = optuna.trial.TrialState
         if not self.study.trials:
-            self.study.enqueue_trial({key: first[key] for key in self.drawn})
+            set_to = {key: first[key] for key in self.drawn}
+            # A word is no point of the space: the sampler chooses that number.
+            words = {key for key, value in set_to.items() if value in self.ranges[key].words}
+            self.study.enqueue_trial({key: set_to[key] for key in set_to.keys() - words})
         for one in self.study.get_trials(states=(states.RUNNING,)):
             self.study.enqueue_trial(one.params)
             self.study.tell(one.number, state=states.FAIL)

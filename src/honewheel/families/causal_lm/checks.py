@@ -13,9 +13,8 @@ from honewheel.families.causal_lm.ranges import OBJECTIVES, ranges
 from honewheel.families.causal_lm.render import Renderer
 from honewheel.families.causal_lm.units import NOUNS, Unit, encode, given, missing
 from honewheel.families.names import ALL_LINEAR
-from honewheel.families.order import CURRICULUM, KINDS
+from honewheel.families.settings import problems
 from honewheel.families.weights import read_json, tensor_shapes
-from honewheel.protocols import Range
 from honewheel.records import Dataset, Example, Finding, Json, Pair, Spec, Split
 
 _SHAPE = ("method", "rank", "alpha", "rslora", "target_modules")  # of what a run trains
@@ -28,16 +27,8 @@ def settings(spec: Spec) -> list[Finding]:
     if objective not in OBJECTIVES:
         problem = ranges(spec.method)["objective"].problem(objective)
         return [Finding(code="setting", message=f"objective: {problem}")]
-    rules = {**ranges(spec.method, str(objective))}
-    if CURRICULUM in spec.settings:  # how the data asks to be shown, no setting of the model
-        rules[CURRICULUM] = Range(default="off", choices=KINDS)
     of = spec.method if objective == OBJECTIVES[0] else f"{spec.method} with {objective}"
-    found = [f"{key} is no setting of {of}" for key in {*spec.settings} - {*rules}]
-    found += [f"{key} is not set" for key in {*rules} - {*spec.settings}]
-    for key, rule in rules.items():
-        if key in spec.settings and (problem := rule.problem(spec.settings[key])):
-            found.append(f"{key}: {problem}" + (f"; outside it, {rule.why}" if rule.why else ""))
-    return [Finding(code="setting", message=message) for message in sorted(found)]
+    return problems(spec.settings, ranges(spec.method, str(objective)), of)
 
 
 def base(folder: Path, spec: Spec) -> list[Finding]:

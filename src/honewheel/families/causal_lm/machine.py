@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from honewheel.families.causal_lm import memory
 from honewheel.families.causal_lm import ranges as hyperparameters
-from honewheel.families.causal_lm.precision import LARGE
 from honewheel.families.hardware import processor_has_bfloat16
+from honewheel.families.precision import LARGE
 from honewheel.records import Finding
 
 # A base as language models are shaped: layers = hidden / 64, feed-forward 8/3 of hidden.

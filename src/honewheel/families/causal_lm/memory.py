@@ -9,12 +9,13 @@ from pathlib import Path
 
 from honewheel.families.causal_lm import ranges as hyperparameters
 from honewheel.families.causal_lm.base import text_config
-from honewheel.families.causal_lm.precision import realised
 from honewheel.families.causal_lm.units import Unit
 from honewheel.families.hardware import available as available
 from honewheel.families.hardware import gigabytes as gigabytes
 from honewheel.families.hardware import is_exhausted as is_exhausted
 from honewheel.families.hardware import peak as peak
+from honewheel.families.names import ALL_LINEAR
+from honewheel.families.precision import realised
 from honewheel.families.weights import tensor_shapes
 from honewheel.records import Estimate, Json, Spec
 
@@ -127,8 +128,7 @@ def _adapted(shapes: Mapping[str, tuple[int, ...]], spec: Spec) -> list[tuple[in
     return [
         shape
         for name, shape in shapes.items()
-        if is_linear(name, shape)
-        and (asked == hyperparameters.ALL_LINEAR or name.split(".")[-2] in names)
+        if is_linear(name, shape) and (asked == ALL_LINEAR or name.split(".")[-2] in names)
     ]
 
 

@@ -21,12 +21,11 @@ from typing import Any
 
 from honewheel import atomic
 from honewheel.errors import ConfigError, NotEnoughMemory
-from honewheel.families import adapters, checkpoints, log, modes, retreat, snapshot
+from honewheel.families import adapters, checkpoints, log, modes, precision, retreat, snapshot
 from honewheel.families.causal_lm import (
     interpolate,
     loading,
     memory,
-    precision,
     probe,
     realised,
     reference,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 
 import torch
@@ -34,7 +35,7 @@ class Average:
         return dict(self.model.named_parameters())
 
     @torch.no_grad()
-    def restore(self, tensors: dict[str, torch.Tensor]) -> None:
+    def restore(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Stand where `tensors` stood."""
         for name, weight in self.model.named_parameters():
             weight.copy_(tensors[name])

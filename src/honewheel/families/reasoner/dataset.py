@@ -177,4 +177,5 @@ def _array(path: Path) -> Ints:
         raise InputError(f"{path} is no array of numbers: {error}.") from error
     if not np.issubdtype(found.dtype, np.integer):
         raise InputError(f"{path} holds {found.dtype}, not whole numbers.")
-    return found.astype(np.int64)
+    whole: Ints = found.astype(np.int64)
+    return whole

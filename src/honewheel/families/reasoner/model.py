@@ -61,7 +61,7 @@ class Boards:
 
     def only(self, kinds: torch.Tensor) -> tuple[Boards, torch.Tensor]:
         """The boards that `kinds` [B] names, and [B] where each row finds its own among them."""
-        there, places = kinds.unique(return_inverse=True)
+        there, places = torch.unique(kinds, return_inverse=True)
         return Boards(self.tasks[there], self.related[there], self.used[there]), places
 
 
@@ -83,6 +83,8 @@ class Reasoner(PreTrainedModel):  # type: ignore[misc]  # transformers has no ty
         self.nets = nn.ModuleList(_Net(shape) for _ in range(shape.nets))
         self.head = nn.Linear(hidden, shape.vocabulary, bias=False)
         self.halt = nn.Linear(hidden, 2)
+        self.first_high: torch.Tensor
+        self.first_low: torch.Tensor
         self.register_buffer("first_high", torch.empty(hidden))
         self.register_buffer("first_low", torch.empty(hidden))
         self.post_init()
@@ -163,7 +165,8 @@ class _Net(nn.Module):
         if shape.mixer == "mlp":
             return [None] * shape.layers
         hidden = _hidden_cells(boards, shape)
-        return [block.mixer.bias(boards, places, hidden) for block in self.blocks]
+        mixers: list[Any] = [block.mixer for block in self.blocks]
+        return [mixer.bias(boards, places, hidden) for mixer in mixers]
 
     def forward(
         self, state: torch.Tensor, injected: torch.Tensor, biases: Sequence[torch.Tensor | None]

@@ -41,7 +41,8 @@ def model(folder: Path, kinds: Sequence[Kind], seed: int, segments: int = 0) -> 
     if old is not None:
         _refuse_length(old.shape, config.shape)
         _inherit(old, found)
-    return found.to(modes.device())
+    placed: Reasoner = found.to(modes.device())
+    return placed
 
 
 def has_room(found: Reasoner, kinds: Sequence[Kind]) -> bool:

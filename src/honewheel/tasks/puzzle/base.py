@@ -44,9 +44,17 @@ class Puzzle(Protocol):
     for this puzzle, `context` what came with it (kinds that ship here read nothing of it).
     """
 
-    name: str  # "sudoku-2x2", "sudoku-2x2-diagonal"
-    length: int
-    vocabulary: int
+    @property
+    def name(self) -> str:
+        """What tells this puzzle from others: "sudoku-2x2", "sudoku-2x2-diagonal"."""
+
+    @property
+    def length(self) -> int:
+        """Tokens of a problem."""
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens there are, padding included."""
 
     def relations(self) -> Flags:
         """[R, length, length]: which positions share a constraint, a matrix for each relation."""
@@ -135,6 +143,10 @@ class PuzzleTask(ABC):
         except ParseError:
             return ()
 
+    def lesson_key(self, prompt: str, context: Mapping[str, str], output: str) -> str:
+        """Symmetric problems with the symmetric answers teach the same. Raises ParseError."""
+        return of(prompt).canonical(prompt, context, output)
+
     def check(self, output: str, context: Mapping[str, str]) -> Check:
         """The oracle's verdict on `output` as an answer to the prompt."""
         try:
@@ -159,7 +171,10 @@ class PuzzleTask(ABC):
         self, output: str, reference: str, context: Mapping[str, str]
     ) -> Mapping[str, float]:
         """Score (valid x fact F1), valid (the oracle found no error), facts, exact, equivalent,
-        and what the puzzle measures besides. Layout does not count in `exact`: a cell is a cell.
+        and what the puzzle measures besides.
+
+        `exact` is the reference token by token, `equivalent` the same facts: where several answers
+        are right, one that is not the canonical one is no less valid.
 
         Raises:
             ParseError: the prompt is no problem of this kind, or the reference cannot be read.
@@ -178,13 +193,13 @@ class PuzzleTask(ABC):
                 "exact": 0.0,
                 "equivalent": 0.0,
             } | more
-        agreement, same = fact_f1(found, expected), float(found == expected)
+        agreement = fact_f1(found, expected)
         return {
             "score": valid * agreement,
             "valid": valid,
             "facts": agreement,
-            "exact": same,
-            "equivalent": same,
+            "exact": float(_same(puzzle, prompt, context, output, reference)),
+            "equivalent": float(found == expected),
         } | more
 
     def _asked(self, context: Mapping[str, str]) -> tuple[str, Puzzle]:
@@ -195,6 +210,17 @@ class PuzzleTask(ABC):
         if kind != self.kind:
             raise ParseError(f"The prompt asks a {kind!r}; this task is of kind {self.kind!r}.")
         return prompt, of(prompt)
+
+
+def _same(
+    puzzle: Puzzle, prompt: str, context: Mapping[str, str], output: str, reference: str
+) -> bool:
+    """Whether two outputs are the same tokens; one that has no tokens is like no other."""
+    expected = puzzle.target(prompt, context, reference)
+    try:
+        return bool((puzzle.target(prompt, context, output) == expected).all())
+    except ParseError:
+        return False
 
 
 def of(prompt: str) -> Puzzle:

@@ -60,7 +60,7 @@ class Requirement:
         values = {self.low - 1, self.low, self.high, self.high + 1}
         if rule != RULES[0]:
             values |= {self.low + 1, self.high - 1}
-        asked: list[int | None] = sorted(values)
+        asked: list[int | None] = [*sorted(values)]
         asked += [None] if rule == "three-value-empty" else []
         return tuple((value, self.expected(value)) for value in asked)
 

@@ -145,12 +145,12 @@ class Grid:
     # --- the oracle ----------------------------------------------------------------------------
 
     def _changed(self, givens: Tokens, grid: Tokens) -> Iterator[Finding]:
-        for cell in np.flatnonzero((givens > 0) & (givens != grid)):
+        for cell in np.flatnonzero((givens > 0) & (givens != grid)).tolist():
             message = f"{self._place(cell)} is given as {givens[cell]}, the output has {grid[cell]}"
             yield Finding(code="given-changed", message=message)
 
     def _broken(self, grid: Tokens) -> Iterator[Finding]:
-        for cell in np.flatnonzero(grid == 0):
+        for cell in np.flatnonzero(grid == 0).tolist():
             yield Finding(code="empty-cell", message=f"{self._place(cell)} is empty")
         for name, unit in self.rules.named_units:
             held = grid[list(unit)].tolist()

@@ -1,0 +1,80 @@
+"""How good embeddings are on held-out pairs, and whether they are falling together.
+
+Spearman decides which state is kept; among equal ones the area under the ROC curve. With two
+labels only, the first is the second in other clothes (docs/why/embedding-rates.md).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+SAME = 0.5  # label from which a pair counts as the same for the ROC curve
+PROBED = 512  # pairs of random texts whose mean cosine is watched
+COLLAPSED = 0.9  # mean cosine of random texts from which hardly anything is told apart
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """`spearman` and `auc` of cosines against labels; nan where the labels are all alike."""
+
+    spearman: float
+    auc: float
+    random: float  # mean cosine of texts drawn at random
+
+    @property
+    def loss(self) -> float:
+        """What a curve of validation losses shows: 1 - Spearman."""
+        return 1.0 - self.spearman
+
+    def better_than(self, other: Score) -> bool:
+        return (self.spearman, self.auc) > (other.spearman, other.auc)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Best:
+    """The best state so far: its update (None is the start), its score, looks since."""
+
+    step: int | None
+    score: Score
+    stale: int = 0
+
+    def after(self, step: int, score: Score) -> Best:
+        if score.better_than(self.score):
+            return Best(step=step, score=score)
+        return replace(self, stale=self.stale + 1)
+
+
+def spearman(cosines: Floats, labels: Floats) -> float:
+    """Rank correlation, ties at their mean rank; nan when either side is constant."""
+    ranks = [rankdata(side) for side in (cosines, labels)]
+    spread = [side.std() for side in ranks]
+    if not all(spread):
+        return math.nan
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+
+
+def auc(cosines: Floats, labels: Floats) -> float:
+    """P(a same pair is closer than a different one), ties count half; nan with one class."""
+    same = labels >= SAME
+    positives, negatives = int(same.sum()), int((~same).sum())
+    if not positives or not negatives:
+        return math.nan
+    above = rankdata(cosines)[same].sum() - positives * (positives + 1) / 2
+    return float(above / (positives * negatives))
+
+
+def probe(texts: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Places of texts drawn at random, as pairs of different ones; fewer than two: none."""
+    if texts < 2:
+        empty = np.zeros(0, dtype=np.int64)
+        return empty, empty
+    draw = np.random.default_rng(seed)
+    first = draw.integers(0, texts, PROBED)
+    return first, (first + draw.integers(1, texts, PROBED)) % texts
