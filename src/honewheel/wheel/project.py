@@ -10,6 +10,7 @@ from pathlib import Path
 from honewheel import config as settings_file
 from honewheel.errors import ConfigError, InputError
 from honewheel.wheel.base import now
+from honewheel.wheel.embedded import Embedded
 from honewheel.wheel.learnt import Learnt
 from honewheel.wheel.said import Said
 from honewheel.wheel.shown import Shown
@@ -70,5 +71,5 @@ def open(
     return Wheel(settings_file.load(file, environment=environment, flags=set), clock=clock)
 
 
-class Wheel(Said, Learnt, Turned, Shown):
+class Wheel(Said, Learnt, Turned, Embedded, Shown):
     """One open project with its verbs. Use as a context manager, or call `close()`."""
