@@ -7,28 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 from honewheel.families import hardware
-from honewheel.families.order import CURRICULUM, KINDS
 from honewheel.families.reasoner import base, memory
 from honewheel.families.reasoner import shape as shapes
-from honewheel.families.reasoner.ranges import ranges
 from honewheel.families.reasoner.rows import Kind, Rows
-from honewheel.protocols import Range
 from honewheel.records import Finding, Spec
 
 _SHOWN = 3
-
-
-def settings(spec: Spec) -> list[Finding]:
-    """Unknown, missing and disallowed settings."""
-    rules = {**ranges(spec.method)}
-    if CURRICULUM in spec.settings:  # how the data asks to be shown, no setting of the model
-        rules[CURRICULUM] = Range(default="off", choices=KINDS)
-    found = [f"{key} is no setting of a reasoner" for key in {*spec.settings} - {*rules}]
-    found += [f"{key} is not set" for key in {*rules} - {*spec.settings}]
-    for key, rule in rules.items():
-        if key in spec.settings and (problem := rule.problem(spec.settings[key])):
-            found.append(f"{key}: {problem}" + (f"; outside it, {rule.why}" if rule.why else ""))
-    return [Finding(code="setting", message=message) for message in sorted(found)]
 
 
 def data(train: Rows, val: Rows) -> list[Finding]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from honewheel.errors import MissingExtra
-from honewheel.families import weights
+from honewheel.families import settings, weights
 from honewheel.families.reasoner import base as bases
 from honewheel.families.reasoner import checks, memory, rows
 from honewheel.families.reasoner import ranges as hyperparameters
@@ -39,7 +39,7 @@ class ReasonerFamily:
 
     def check(self, spec: Spec, dataset: Dataset) -> Sequence[Finding]:
         """Everything that would stop or surprise a run: settings, base, data, memory."""
-        if wrong := checks.settings(spec):
+        if wrong := self._settings(spec):
             return wrong
         _prepare()
         folder, _ = bases.resolve(spec.base)
@@ -55,7 +55,7 @@ class ReasonerFamily:
         """Refusals where the version in `start` is built otherwise than the base."""
         weights.refuse_unsafe(start)
         folder, _ = bases.resolve(spec.base)
-        return checks.settings(spec) or checks.start(folder, start)
+        return self._settings(spec) or checks.start(folder, start)
 
     def estimate(self, spec: Spec, dataset: Dataset) -> Estimate:
         """Bytes by part and rough seconds (early stopping aside)."""
@@ -73,6 +73,9 @@ class ReasonerFamily:
         from honewheel.families.reasoner.predict import ReasonerModel
 
         return ReasonerModel(base, version_dir)
+
+    def _settings(self, spec: Spec) -> list[Finding]:
+        return settings.problems(spec.settings, self.ranges(spec.method), "a reasoner")
 
 
 def _prepare() -> None:
