@@ -33,6 +33,7 @@ from honewheel import atomic
 from honewheel.families.reasoner.family import ReasonerFamily
 from honewheel.protocols import START
 from honewheel.records import Dataset, Decoding, Item, Json, Spec, digest
+from honewheel.tasks.asked import asked
 from honewheel.tasks.puzzle import base as puzzles
 
 for name, value in {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}.items():
@@ -78,7 +79,7 @@ def jobs() -> Iterator[Job]:
                 seed=seed,
                 base="honewheel/reasoner-tiny",
                 start=f"sudoku4-{seed}",
-                settings={"learning_rate": 1e-3, "updates": 300, "eval_every": 50},
+                settings={"learning_rate": 1e-3, "updates": 200, "eval_every": 50},
             )
     for seed in SEEDS:
         yield Job(
@@ -258,7 +259,7 @@ def exact(held: Given, found: Mapping[str, str], judge: Callable[..., Any]) -> d
     """Exact match and oracle validity of each task, with the number of items."""
     told: dict[str, Any] = {}
     for task, items in held.test.items():
-        rows = [judge(found[item.id], item.reference, item.context) for item in items]
+        rows = [judge(found[item.id], item.reference, asked(item)) for item in items]
         told[task] = {
             "value": sum(row["exact"] for row in rows) / len(rows),
             "valid": sum(row["valid"] for row in rows) / len(rows),
@@ -271,7 +272,7 @@ def _by_level(held: Given, found: Mapping[str, str], judge: Callable[..., Any]) 
     items = next(iter(held.test.values()))
     told: dict[str, list[float]] = {}
     for item, level in zip(items, held.levels, strict=bool(held.levels)):
-        one = judge(found[item.id], item.reference, item.context)["exact"]
+        one = judge(found[item.id], item.reference, asked(item))["exact"]
         told.setdefault(level, []).append(one)
     return {level: [sum(rows) / len(rows), len(rows)] for level, rows in told.items()}
 
@@ -297,10 +298,10 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=float("inf"))
     parser.add_argument("--only", default="")
     parser.add_argument("--quick", action="store_true")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     started = time.monotonic()
-    wanted = [job for job in jobs() if asked.only in job.name]
-    if asked.quick:
+    wanted = [job for job in jobs() if options.only in job.name]
+    if options.quick:
         shutil.rmtree(FOLDER / "quick", ignore_errors=True)
         rows = [run(job, quick=True) for job in wanted if job.seed == 0]
         print(json.dumps(report(rows)[0], indent=1))
@@ -308,7 +309,7 @@ def main() -> int:
     for job in wanted:
         if key(job) in finished():
             continue
-        if time.monotonic() - started > asked.minutes * 60:
+        if time.monotonic() - started > options.minutes * 60:
             print("the time is over; the same command goes on")
             return GO_ON
         row = run(job, quick=False)

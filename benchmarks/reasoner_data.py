@@ -102,7 +102,6 @@ def _items(rows: Sequence[puzzles.Problem], task: str) -> Iterator[Item]:
             prompt=one.prompt,
             reference=one.answer,
             group=name,
-            context=asked(one.prompt, {}),
         )
 
 
@@ -137,7 +136,7 @@ def baseline(items: Sequence[Item], kind: str) -> float:
     judge = puzzles.task(kind)
     right = [
         judge.compare(
-            puzzles.of(item.prompt).baseline(item.prompt, {}), item.reference, item.context
+            puzzles.of(item.prompt).baseline(item.prompt, {}), item.reference, asked(item)
         )["exact"]
         for item in items
     ]
