@@ -75,7 +75,8 @@ def _rules(axes: Any, rows: Sequence[Row]) -> None:
             axes.plot([at] * len(shares), shares, "k.", ms=3)
     axes.set_xticks(range(len(arms)), [ARMS[arm] for arm in arms])
     axes.set(ylabel="exact, %", title="A new rule from feedback (dots: seeds)", ylim=(0, 125))
-    axes.legend(frameon=False, fontsize=8, ncols=2, loc="upper center")
+    if arms:
+        axes.legend(frameon=False, fontsize=8, ncols=2, loc="upper center")
 
 
 def _bands(axes: Any, rows: Sequence[Row]) -> None:

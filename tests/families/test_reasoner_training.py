@@ -55,7 +55,7 @@ def weights(run_dir: Path) -> dict[str, torch.Tensor]:
     ("name", "step"),
     [
         ("tiny", 3),
-        ("tiny-hrm", 6),
+        pytest.param("tiny-hrm", 6, marks=pytest.mark.slow),
         pytest.param("tiny", 6, marks=pytest.mark.slow),
         pytest.param("tiny-hrm", 3, marks=pytest.mark.slow),
     ],

@@ -15,7 +15,7 @@ from honewheel.records import Estimate, Spec
 
 FLOAT = 4
 # What a process takes that has imported torch and transformers and trains something.
-LIBRARIES = 520_000_000
+LIBRARIES = 450_000_000
 # Numbers kept for the backward pass for each position of a block: in units of the hidden size
 # (norms and their inputs, queries, keys, values, attention's output), of the inner size of the
 # SwiGLU, and of heads x positions (attention's weights).
@@ -23,7 +23,7 @@ _KEPT_HIDDEN, _KEPT_INNER, _KEPT_PAIRS = 12, 4, 3
 # How far measured peaks lie from the estimate at most, as shares of it.
 LOW, HIGH = 0.6, 1.5
 # Sustained float operations a second of one core in training shapes as small as these.
-_SPEED = 15e9
+_SPEED = 35e9
 
 
 def estimate(folder: Path, spec: Spec, kinds: Sequence[Kind]) -> Estimate:
