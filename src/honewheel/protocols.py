@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 from honewheel.records import (
     Check,
@@ -25,6 +25,10 @@ from honewheel.records import (
     Progress,
     Spec,
 )
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +84,15 @@ class Range:
         if too_low or too_high or value != value:
             return f"{value:g} is outside {self.low:g} .. {self.high:g}"
         return None
+
+
+START = "start"  # the setting, and in a run's folder what it starts from
+START_RANGE = Range(
+    default="base",
+    choices=("base", "champion"),
+    help="weights that a training begins with; champion: it goes on from the version in use, and "
+    "is shown what that has not learnt, with some replay",
+)
 
 
 @runtime_checkable
@@ -179,6 +192,26 @@ class KnowsMachine(Protocol):
         """One finding a fact (`code` names it); of severity error when training is impossible."""
 
 
+@runtime_checkable
+class NeedsPackages(Protocol):
+    """What a family brings whose training takes packages that a light installation lacks."""
+
+    def require(self) -> None:
+        """Raise MissingExtra when one of them is not installed. Imports nothing heavy."""
+
+
+@runtime_checkable
+class WarmStarts(Protocol):
+    """What a family brings that can go on from a version: it lists `START_RANGE` as "start".
+
+    `train` then finds a verified copy of the version's folder in `run_dir/start`, there exactly
+    when `spec.start_files` names one.
+    """
+
+    def check_start(self, spec: Spec, start: Path) -> Sequence[Finding]:
+        """Refusals, with the numbers, where `spec` cannot go on from the version in `start`."""
+
+
 class Model(Protocol):
     """A loaded version. Use as a context manager; it stays loaded until the exit."""
 
@@ -204,6 +237,25 @@ class Streaming(Protocol):
 
         Returns whether it ended by itself, as `Prediction.stopped` does.
         """
+
+
+@runtime_checkable
+class Embedding(Protocol):
+    """What a model may bring beside `Model`: texts as vectors, for an index and the gateway."""
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+
+    @property
+    def limit(self) -> int:
+        """Tokens of a text that are read; what is beyond decides nothing."""
+
+    def count(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """[n] tokens of each text, before anything is cut."""
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """[n, dimension] vectors of length one: their scalar product is the cosine."""
 
 
 class ModelFamily(Protocol):

@@ -25,6 +25,7 @@ SECTIONS = {
     "Looking": "status versions show diff trend failures adversarial trace explain",
     "Champions": "watch promote rollback",
     "Test cases": "testcases",
+    "Embeddings": "embed reindex search-similar",
     "Service": "serve keys audit",
     "Housekeeping": "gc forget",
 }
@@ -100,6 +101,7 @@ def register() -> None:
         ablate,
         cycle,
         dataset,
+        embed,
         feedback,
         forget,
         pairs,
@@ -117,7 +119,7 @@ def register() -> None:
         worker,
     )
 
-    verbs = ablate, cycle, dataset, feedback, project, quarantine, queue, search, serve
+    verbs = ablate, cycle, dataset, embed, feedback, project, quarantine, queue, search, serve
     more = forget, pairs, puzzles, synthesize, testcases, trend, versions, watch, worker
     assert all((*verbs, *more))  # importing them is all there is to do
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from honewheel.errors import HonewheelError, NotEnoughData, NothingNew, StoreBusy
+from honewheel.loop import ready
 from honewheel.loop.worker import Worker
 from honewheel.records import Cycle, Decision, Progress, as_dict
 from honewheel.server import answers
@@ -135,9 +136,11 @@ class Cycles:
     async def start(self, model: str | None, reason: str) -> dict[str, Any]:
         """Queue a cycle; its `job`, and its id as soon as it is journaled (None: it waits).
 
-        Raises ConfigError, NothingNew, NotEnoughData.
+        Raises ConfigError, NothingNew, NotEnoughData, MissingExtra.
         """
         name = self._wheel.config.model(model)[0]
+        if self.worker:
+            ready.require(self._wheel.config, name)
         before = {one.id for one in await asyncio.to_thread(self._wheel.cycles, name, 1_000)}
         job = await asyncio.to_thread(self._queue, name, reason)
         for _ in range(round(START_SECONDS / LOOK_SECONDS) if self.worker else 0):

@@ -206,6 +206,7 @@ version = Table(
     _text("run", null=True),
     _text("cycle", null=True),
     Column("parent", Integer),
+    Column("started_from", Integer),
     UniqueConstraint("cycle"),
     Index(None, "dataset"),
 )

@@ -11,6 +11,7 @@ from honewheel import config as settings_file
 from honewheel.errors import ConfigError, InputError
 from honewheel.wheel.base import now
 from honewheel.wheel.compared import Compared
+from honewheel.wheel.embedded import Embedded
 from honewheel.wheel.learnt import Learnt
 from honewheel.wheel.shown import Shown
 from honewheel.wheel.tested import Tested
@@ -71,5 +72,5 @@ def open(
     return Wheel(settings_file.load(file, environment=environment, flags=set), clock=clock)
 
 
-class Wheel(Compared, Learnt, Turned, Shown, Tested):
+class Wheel(Compared, Learnt, Turned, Embedded, Shown, Tested):
     """One open project with its verbs. Use as a context manager, or call `close()`."""
