@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from scipy.stats import binomtest
-
 from honewheel import gate
 from honewheel.evaluate import metrics
+from honewheel.evaluate.exact import mcnemar
 from honewheel.evaluate.measure import Sides, measure
 from honewheel.gate import Policy
 from honewheel.records import EvalRow, Item, Prediction
@@ -69,5 +68,4 @@ def _mcnemar(old: Sequence[EvalRow], new: Sequence[EvalRow]) -> dict[str, float]
     ]
     fixed = sum(not a and b for a, b in pairs)
     broken = sum(a and not b for a, b in pairs)
-    p = binomtest(fixed, fixed + broken).pvalue if fixed + broken else 1.0
-    return {"fixed": fixed, "broken": broken, "p": float(p)}
+    return {"fixed": fixed, "broken": broken, "p": mcnemar(fixed, broken)}
