@@ -88,7 +88,7 @@ def jobs() -> Iterator[Job]:
         yield Job(
             part="bva",
             seed=seed,
-            base="honewheel/reasoner-tiny",
+            base="honewheel/reasoner-tiny-mlp",
             settings={"learning_rate": 2e-3, "updates": 500, "eval_every": 100},
         )
     yield Job(
