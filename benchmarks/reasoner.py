@@ -208,8 +208,10 @@ def run(job: Job, *, quick: bool) -> dict[str, Any]:
     settings = {key: rule.default for key, rule in FAMILY.ranges("full").items()} | job.settings
     if quick:
         settings |= {"updates": 4, "batch_size": 8, "segments": 1}
-    folder = FOLDER / ("quick" if quick else "runs") / job.name
-    start = None if job.start is None else folder.parent / job.start / "final"
+    root = FOLDER / ("quick" if quick else "runs")
+    folder = root / place(job)
+    first = next((one for one in jobs() if one.name == job.start), None)
+    start = None if first is None else root / place(first) / "final"
     spec = Spec(
         family=FAMILY.name,
         base=job.base,
@@ -297,6 +299,11 @@ def _by_level(held: Given, found: Mapping[str, str], judge: Callable[..., Any]) 
 def key(job: Job) -> str:
     """What decides a job's figures besides the code."""
     return digest([job.name, job.base, dict(job.settings), job.start])
+
+
+def place(job: Job) -> str:
+    """The name of a job's folder; with other settings it is another one."""
+    return f"{job.name}-{key(job)[:8]}"
 
 
 def _log(folder: Path) -> Sequence[str]:
