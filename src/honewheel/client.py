@@ -143,12 +143,16 @@ class Client:
         found = self._call("GET", f"/v1/models/{quote(model, safe='')}/versions")
         return list(found["versions"])
 
-    def cycle(self, model: str | None = None, timeout: float = 600.0) -> str:
-        """Start a cycle; its id, once a worker has taken it.
+    def cycle(
+        self, model: str | None = None, timeout: float = 600.0, schedule: str | None = None
+    ) -> str:
+        """Start a cycle, by a schedule of the model if one is named; its id, once a worker has it.
 
         Raises InputError (nothing new, or it could not start), Unreachable after `timeout` s.
         """
-        found = self._call("POST", "/v1/cycles", {"model": model} if model else {})
+        asked = {"model": model, "schedule": schedule}
+        body = {name: value for name, value in asked.items() if value is not None}
+        found = self._call("POST", "/v1/cycles", body)
         deadline = time.monotonic() + timeout
         job = f"/v1/jobs/{found['job']}"
         cycle = found["id"]
@@ -280,8 +284,8 @@ class AsyncClient:
     async def versions(self, model: str) -> list[dict[str, Any]]:
         return await asyncio.to_thread(self._client.versions, model)
 
-    async def cycle(self, model: str | None = None) -> str:
-        return await asyncio.to_thread(self._client.cycle, model)
+    async def cycle(self, model: str | None = None, schedule: str | None = None) -> str:
+        return await asyncio.to_thread(lambda: self._client.cycle(model, schedule=schedule))
 
     async def wait(self, cycle: str, timeout: float = 3600.0) -> dict[str, Any]:
         return await asyncio.to_thread(self._client.wait, cycle, timeout)

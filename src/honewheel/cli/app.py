@@ -24,7 +24,7 @@ SECTIONS = {
     "The wheel": "due cycle worker jobs report ablate search",
     "Looking": "status versions show diff trend failures trace explain",
     "Champions": "watch promote rollback",
-    "Service": "serve keys audit",
+    "Service": "serve keys audit webhooks",
     "Housekeeping": "gc forget",
 }
 VERBS = " ".join(SECTIONS.values()).split()
@@ -110,11 +110,12 @@ def register() -> None:
         trend,
         versions,
         watch,
+        webhooks,
         worker,
     )
 
     verbs = ablate, cycle, dataset, feedback, project, quarantine, queue, search, serve
-    more = forget, synthesize, trend, versions, watch, worker
+    more = forget, synthesize, trend, versions, watch, webhooks, worker
     assert all((*verbs, *more))  # importing them is all there is to do
 
 

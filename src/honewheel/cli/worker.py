@@ -77,7 +77,7 @@ def list_(
         [
             [
                 one["id"],
-                one["kind"],
+                " ".join(filter(None, (one["asked"].get("schedule"), one["kind"]))),
                 one["model"],
                 one["state"],
                 one["attempt"],

@@ -13,6 +13,7 @@ from honewheel.wheel.base import now
 from honewheel.wheel.learnt import Learnt
 from honewheel.wheel.said import Said
 from honewheel.wheel.shown import Shown
+from honewheel.wheel.told import Informed
 from honewheel.wheel.turned import Turned
 
 STARTER = """\
@@ -70,5 +71,5 @@ def open(
     return Wheel(settings_file.load(file, environment=environment, flags=set), clock=clock)
 
 
-class Wheel(Said, Learnt, Turned, Shown):
+class Wheel(Said, Learnt, Turned, Shown, Informed):
     """One open project with its verbs. Use as a context manager, or call `close()`."""
