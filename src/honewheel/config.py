@@ -143,7 +143,9 @@ def load(
     settings = schedules.filled(_validate(tree, origins))
     config = Config(settings, (), path.parent.resolve())
     _check_sense(config, origins)
-    return replace(config, values=_values(settings, origins))
+    values = _values(settings, origins)
+    _refuse_nearly(variables, values)
+    return replace(config, values=values)
 
 
 def from_frozen(settings: Mapping[str, Json], root: Path) -> Config:
@@ -174,6 +176,18 @@ def _from_environment(variables: Mapping[str, str]) -> dict[str, Json]:
         if name.startswith(PREFIX) and "__" in path:
             found[path.lower().replace("__", ".")] = _literal(raw)
     return found
+
+
+def _refuse_nearly(variables: Mapping[str, str], values: Sequence[Value]) -> None:
+    """A variable that names a setting with single underscores would be read by nobody."""
+    meant = {value.path.replace(".", "_"): value.path for value in values}
+    for name in sorted(variables):
+        path = meant.get(name.removeprefix(PREFIX).lower()) if name.startswith(PREFIX) else None
+        if path is not None and "." in path and "__" not in name:
+            raise ConfigError(
+                f"{name} sets nothing: sections are parted by two underscores. Did you mean "
+                f"{_variable(path)}?"
+            )
 
 
 def _variable(key: str) -> str:

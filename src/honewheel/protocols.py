@@ -117,6 +117,14 @@ class KnowsMachine(Protocol):
 
 
 @runtime_checkable
+class NeedsPackages(Protocol):
+    """What a family brings whose training takes packages that a light installation lacks."""
+
+    def require(self) -> None:
+        """Raise MissingExtra when one of them is not installed. Imports nothing heavy."""
+
+
+@runtime_checkable
 class WarmStarts(Protocol):
     """What a family brings that can go on from a version: it lists `START_RANGE` as "start".
 

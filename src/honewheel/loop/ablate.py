@@ -19,7 +19,7 @@ from honewheel.config import Config
 from honewheel.errors import InputError, NotEnoughData
 from honewheel.evaluate import ablate
 from honewheel.evaluate.ablate import Effect
-from honewheel.loop import material, proof, techniques
+from honewheel.loop import material, proof, ready, techniques
 from honewheel.loop import start as starts
 from honewheel.loop.material import Material
 from honewheel.loop.registry import CHAMPION
@@ -86,6 +86,7 @@ class Study:
     ) -> None:
         if seeds < 1:
             raise InputError(f"An ablation needs at least 1 seed, not {seeds}.")
+        ready.require(config, model)
         self.store, self.config, self.model, self.clock = store, config, model, clock
         self.seeds = range(config.settings.curate.seed, config.settings.curate.seed + seeds)
         self.folder = config.state / "ablate"

@@ -29,7 +29,7 @@ from honewheel.errors import (
 )
 from honewheel.evaluate.measure import measure
 from honewheel.gate import Evidence
-from honewheel.loop import material, promotion, proof
+from honewheel.loop import material, promotion, proof, ready
 from honewheel.loop import start as starts
 from honewheel.loop.journal import Journal
 from honewheel.loop.registry import CHAMPION, ensure_champion
@@ -85,9 +85,11 @@ def run(
         StoreBusy: another cycle of this model is running.
         NothingNew: no feedback has arrived and no setting changed since the last cycle.
         NotEnoughData: too little to learn from.
+        MissingExtra: this machine cannot train the model's family; no cycle is begun.
         HonewheelError: any failure; the cycle is marked failed with the message, except when the
             disk is full, the store busy or training killed: then the next call resumes it.
     """
+    ready.require(config, model)
     with store.exclusive(f"cycle:{model}"):
         running = store.cycles.running(model)
         cycle = running or _start(store, config.scheduled(model, schedule), model, clock, schedule)

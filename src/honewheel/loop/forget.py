@@ -19,6 +19,7 @@ from pathlib import Path
 from honewheel.config import Config
 from honewheel.errors import InputError, NotFound
 from honewheel.loop.worker import CYCLE, end_cycle
+from honewheel.records import count
 from honewheel.store import Store
 from honewheel.store.erasure import Texts, mentions
 
@@ -173,8 +174,8 @@ def _drop(path: Path) -> list[str]:
 
 def _remains(store: Store, config: Config, texts: frozenset[str]) -> Iterator[str]:
     """Every column and file that still holds one of the texts."""
-    for place, count in sorted(store.erasure.remains(texts).items()):
-        yield f"{place} ({count:,} rows)"
+    for place, rows in sorted(store.erasure.remains(texts).items()):
+        yield f"{place} ({count(rows, 'row')})"
     for root in dict.fromkeys((config.state, store.files.root)):
         for file in _files(root):
             if _holds(file, texts):

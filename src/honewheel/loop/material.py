@@ -16,7 +16,7 @@ from honewheel.curate.build import Built
 from honewheel.loop import intake, proof
 from honewheel.loop.start import FROM_BASE, Start
 from honewheel.loop.turn import Turn
-from honewheel.records import Event, Item, Json, Progress, Suite, Version
+from honewheel.records import Event, Item, Json, Progress, Suite, Version, count
 from honewheel.store import Store
 
 
@@ -177,11 +177,11 @@ def _summary(built: Built) -> dict[str, Json]:
 
 
 def _message(found: dict[str, Any]) -> str:
-    dropped = ", ".join(f"{count:,} {reason}" for reason, count in sorted(found["dropped"].items()))
+    dropped = ", ".join(f"{rows:,} {reason}" for reason, rows in sorted(found["dropped"].items()))
     text = (
-        f"{found['events']:,} events -> {found['new']:,} new examples, "
+        f"{count(found['events'], 'event')} -> {count(found['new'], 'new example')}, "
         f"{found['replay']:,} replayed, {found['val']:,} to val"
     )
     text += f", {found['copies']:,} renamed copies" if found["copies"] else ""
-    text += f", {found['pairs']:,} pairs" if found["pairs"] else ""
+    text += f", {count(found['pairs'], 'pair')}" if found["pairs"] else ""
     return f"{text}; not used: {dropped}" if dropped else text

@@ -20,7 +20,7 @@ from honewheel import atomic, plugins
 from honewheel.config import Config
 from honewheel.errors import InputError, NotEnoughData, TrainingFailed
 from honewheel.evaluate import ablate
-from honewheel.loop import material, proof, written
+from honewheel.loop import material, proof, ready, written
 from honewheel.loop import start as starts
 from honewheel.loop.registry import CHAMPION
 from honewheel.loop.rehearsal import Rehearsal, Stage
@@ -84,6 +84,7 @@ class HyperSearch:
             raise InputError(
                 "A search needs at least 2 trials, 1 further seed and more than 0 minutes."
             )
+        ready.require(config, model)
         self.store, self.config, self.model, self.clock = store, config, model, clock
         self.trials = trials or (None if minutes else TRIALS)
         self.minutes, self.seeds = minutes, seeds

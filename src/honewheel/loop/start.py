@@ -14,7 +14,7 @@ from pathlib import Path
 from honewheel import plugins
 from honewheel.config import Config
 from honewheel.protocols import START, WarmStarts
-from honewheel.records import Finding, Spec, Version
+from honewheel.records import Finding, Spec, Version, count
 from honewheel.store import Store
 
 
@@ -59,9 +59,9 @@ def of(store: Store, config: Config, model: str, champion: Version | None) -> St
     if champion is None or champion.files is None:
         return Start(why="starts from the base, which is the champion")
     datasets = [one.dataset for one in store.versions.ancestry(champion) if one.dataset]
-    if count := store.erasure.learnt(datasets):
-        told = "1 event that was" if count == 1 else f"{count:,} events that were"
-        return Start(why=f"starts from the base: {champion.name} has learnt {told} forgotten since")
+    if gone := store.erasure.learnt(datasets):
+        told = f"{count(gone, 'event')} since forgotten"
+        return Start(why=f"starts from the base: {champion.name} has learnt {told}")
     return Start(
         version=champion,
         folder=store.files.verify(champion.files),

@@ -24,6 +24,7 @@ from honewheel.errors import (
     Cancelled,
     Fenced,
     HonewheelError,
+    MissingExtra,
     Moved,
     NothingNew,
     Stopped,
@@ -32,7 +33,7 @@ from honewheel.errors import (
     StoreFull,
     TrainingStopped,
 )
-from honewheel.loop import drift, due, watch
+from honewheel.loop import drift, due, ready, watch
 from honewheel.records import Decision, Json, Progress
 from honewheel.store import Store
 from honewheel.store.jobs import Job
@@ -70,6 +71,7 @@ class Worker:
     stop: threading.Event = field(default_factory=threading.Event)
     tell: Tell = quietly
     name: str = field(default_factory=name)
+    _unready: set[str] = field(default_factory=set)
 
     def run(self, *, once: bool = False) -> int:
         """Work until asked to stop, or, `once`, until nothing is due and no job waits.
@@ -110,7 +112,17 @@ class Worker:
             self._told("trial", model=model, **told)
 
     def _queue_due(self, model: str) -> None:
-        """Queue what is due: first to measure what an alarm is about, then to learn."""
+        """Queue what is due: first to measure what an alarm is about, then to learn.
+
+        Nothing is due of a model that cannot be trained here; that is told once.
+        """
+        try:
+            ready.require(self.config, model)
+        except MissingExtra as error:
+            if model not in self._unready:
+                self._told("not ready", model=model, why=str(error))
+            self._unready.add(model)
+            return
         if any(job.ended_at is None for job in self.store.jobs.list(5, model)):
             return
         if alarms := drift.to_measure(self.store, self.config, model):

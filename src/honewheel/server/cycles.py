@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from honewheel.errors import HonewheelError, NotEnoughData, NothingNew, StoreBusy
+from honewheel.loop import ready
 from honewheel.loop.worker import Worker
 from honewheel.notify.sender import sending
 from honewheel.records import Cycle, Decision, Progress, as_dict
@@ -143,9 +144,11 @@ class Cycles:
     ) -> dict[str, Any]:
         """Queue a cycle; its `job`, and its id as soon as it is journaled (None: it waits).
 
-        Raises ConfigError, NothingNew, NotEnoughData.
+        Raises ConfigError, NothingNew, NotEnoughData, MissingExtra.
         """
         name = self._wheel.config.model(model)[0]
+        if self.worker:
+            ready.require(self._wheel.config, name)
         before = {one.id for one in await asyncio.to_thread(self._wheel.cycles, name, 1_000)}
         job = await asyncio.to_thread(self._queue, name, reason, schedule)
         for _ in range(round(START_SECONDS / LOOK_SECONDS) if self.worker else 0):
