@@ -80,7 +80,7 @@ class Sender:
 
     def _told(self, one: Notice) -> bool:
         outlet = self._outlets[one.outlet]
-        about = {"outlet": one.outlet, "notice": one.key, "event": one.event}
+        about = {"outlet": one.outlet, "notice": one.key, "what": one.event}
         try:
             outlet.take(one, self.clock().timestamp())
         except StoreError:

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from honewheel import logs
 from honewheel.errors import HonewheelError, NotEnoughData, NothingNew, StoreBusy
 from honewheel.loop import ready
 from honewheel.loop.worker import Worker
@@ -220,4 +221,4 @@ def _ended_early(job: Job) -> Exception:
 
 
 def _tell(event: str, fields: dict[str, Any]) -> None:
-    _log.info("%s %s", event, fields)
+    logs.note(_log, event, **fields)
