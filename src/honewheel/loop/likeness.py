@@ -250,7 +250,7 @@ def _difference(
         try:
             one = compare(
                 f"{task}/{metric}",
-                metric,
+                "score",
                 ours,
                 theirs,
                 level=0.95,
