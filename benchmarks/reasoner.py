@@ -75,14 +75,16 @@ def jobs() -> Iterator[Job]:
             base="honewheel/reasoner-tiny",
             settings={"learning_rate": 2e-3, "updates": 250, "eval_every": 50},
         )
-        for arm in ("corrected", "shuffled", "old-only"):
+        arms = ("corrected", "shuffled", "old-only")
+        for arm in (*arms, "no-replay", "task-only") if seed == 0 else arms:
             yield Job(
                 part="feedback",
                 arm=arm,
                 seed=seed,
                 base="honewheel/reasoner-tiny",
                 start=f"sudoku4-{seed}",
-                settings={"learning_rate": 1e-3, "updates": 200, "eval_every": 50},
+                settings={"learning_rate": 1e-3, "updates": 200, "eval_every": 50}
+                | ({"task_first": 1.0} if arm == "task-only" else {}),
             )
     for seed in SEEDS:
         yield Job(
@@ -189,14 +191,10 @@ def given(job: Job) -> Given:
         small = Dataset(hash="original", train=found.train[:54], val=found.val[:14])
         return Given(small, {"bva": found.test[:100]}, (), "boundary-table")
     old, new = sudoku("4"), new_rule()
-    rows = {
-        "corrected": new.train,
-        "shuffled": data.shuffled(new.train, job.seed),
-        "old-only": (),
-    }[job.arm]
+    rows = {"old-only": (), "shuffled": data.shuffled(new.train, job.seed)}.get(job.arm, new.train)
     learnt = Dataset(
         hash=f"feedback-{job.arm}-{job.seed}",
-        train=(*rows, *data.replayed(old.train)),
+        train=(*rows, *(() if job.arm == "no-replay" else data.replayed(old.train))),
         val=(*(new.val if rows else ()), *old.val[:60]),
     )
     return Given(learnt, {NEW: new.test, OLD: old.test}, (), "sudoku")

@@ -122,9 +122,12 @@ def _feedback(rows: Sequence[Row], notes: list[str]) -> dict[str, Any]:
             + ", ".join(f"{gain:+.1f}" for gain in gains)
             + f" points by seed, old rule loses {drops}; the gate says {verdicts}"
         )
-        if arm != "corrected":
-            name = arm.replace("-", "_")
+        name = arm.replace("-", "_")
+        if arm in ("shuffled", "old-only"):
             found[f"control_{name}_gain_points"] = metric(max(gains), "points")
+        elif arm != "corrected":
+            found[f"{name}_gain_points"] = metric(min(gains), "points")
+            found[f"{name}_old_rule_drop_points"] = metric(max(map(_drop, some)), "points")
     promoted = sum(row["verdict"]["verdict"] == "promote" for row in corrected)
     found["feedback_promoted"] = metric(promoted, f"of {len(corrected)} seeds")
     return found
