@@ -38,6 +38,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "alpaca": ALPACA,
     "sharegpt": {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]},
     "completion": {"prompt": "p", "completion": "c"},
+    "sequences": {"input_sequence": "p", "target_sequence": "c"},
     "dpo": {"prompt": "p", "chosen": "a", "rejected": "b"},
     "kto": {"prompt": "p", "completion": "c", "label": True},
     "triplets": {"anchor": "a", "positive": "b", "negative": "c"},
