@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 from honewheel.records import (
     Check,
@@ -25,6 +25,10 @@ from honewheel.records import (
     Progress,
     Spec,
 )
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +176,25 @@ class Streaming(Protocol):
 
         Returns whether it ended by itself, as `Prediction.stopped` does.
         """
+
+
+@runtime_checkable
+class Embedding(Protocol):
+    """What a model may bring beside `Model`: texts as vectors, for an index and the gateway."""
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+
+    @property
+    def limit(self) -> int:
+        """Tokens of a text that are read; what is beyond decides nothing."""
+
+    def count(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """[n] tokens of each text, before anything is cut."""
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """[n, dimension] vectors of length one: their scalar product is the cosine."""
 
 
 class ModelFamily(Protocol):

@@ -31,7 +31,7 @@ def make_base(folder: Path, architecture: str = "bert", hidden: int = 32) -> Pat
     import torch
     import transformers
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.models import Normalize, Pooling, Transformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
     from honewheel.families.modes import quiet
@@ -62,7 +62,7 @@ def make_base(folder: Path, architecture: str = "bert", hidden: int = 32) -> Pat
         "num_hidden_layers": 2,
         "num_attention_heads": 4,
         "max_position_embeddings": 40,
-        "initializer_range": 0.2,  # at the usual 0.02 an untrained layer adds next to nothing
+        "initializer_range": 0.05,
         "pad_token_id": 0,
     }
     config, model = {

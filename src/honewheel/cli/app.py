@@ -24,6 +24,7 @@ SECTIONS = {
     "The wheel": "due cycle worker jobs report ablate search",
     "Looking": "status versions show diff trend failures adversarial trace explain",
     "Champions": "watch promote rollback",
+    "Embeddings": "embed reindex search-similar",
     "Service": "serve keys audit",
     "Housekeeping": "gc forget",
 }
@@ -99,6 +100,7 @@ def register() -> None:
         ablate,
         cycle,
         dataset,
+        embed,
         feedback,
         forget,
         pairs,
@@ -114,7 +116,7 @@ def register() -> None:
         worker,
     )
 
-    verbs = ablate, cycle, dataset, feedback, project, quarantine, queue, search, serve
+    verbs = ablate, cycle, dataset, embed, feedback, project, quarantine, queue, search, serve
     more = forget, pairs, synthesize, trend, versions, watch, worker
     assert all((*verbs, *more))  # importing them is all there is to do
 

@@ -204,9 +204,15 @@ def routes(verbs: Verbs, gateway: Gateway, described: Any) -> tuple[Endpoint, ..
             path="/v1/embeddings",
             role="writer",
             handler=gateway.embeddings,
-            summary="OpenAI embeddings, of an upstream",
+            summary="OpenAI embeddings, by the model's version here or by its upstream",
             limit=LARGE,
-            answers={200: "embeddings", 501: "the model has no upstream", 502: "it failed"},
+            answers={
+                200: "embeddings",
+                400: "not texts",
+                404: "no such model",
+                501: "the model makes none and has no upstream",
+                502: "the upstream failed",
+            },
         ),
         Endpoint(
             method="GET",

@@ -24,7 +24,7 @@ from starlette.responses import Response, StreamingResponse
 from honewheel.errors import HonewheelError, InputError
 from honewheel.ids import ulid
 from honewheel.records import Decoding, Item, Prediction, Version
-from honewheel.server import answers, chat
+from honewheel.server import answers, chat, embeddings
 from honewheel.server.access import Caller
 from honewheel.server.answers import Refused
 from honewheel.server.chat import Kind
@@ -85,18 +85,29 @@ class Gateway:
         return await self._complete("text", request)
 
     async def embeddings(self, request: Request) -> Response:
-        """Passed on to an upstream, as it is."""
+        """By the model's version in this process, or passed on to its upstream as it is."""
         body = await _json(request)
         target = await asyncio.to_thread(self._targets.choose, body, key_of(body, ""))
-        if target.upstream is None:
+        if target.upstream is not None:
+            found = await self.upstreams.post(target.upstream, "/embeddings", body)
+            return _passed(found.content, found.status_code, {"x-honewheel-recorded": "false"})
+        assert target.version is not None
+        asked = embeddings.read(body)
+        loop = asyncio.get_running_loop()
+        made = await loop.run_in_executor(
+            self._threads, self._serving.embed, target.version, asked.texts
+        )
+        if made is None:
             raise Refused(
                 501,
-                f"{target.model} is served by honewheel itself, which makes no embeddings. Set "
-                f"models.{target.model}.upstream.url to an endpoint that does.",
+                f"{target.model} is served by honewheel itself, which makes no embeddings: its "
+                f"family is no embedding family. Set models.{target.model}.upstream.url to an "
+                "endpoint that does.",
                 "not_implemented",
             )
-        found = await self.upstreams.post(target.upstream, "/embeddings", body)
-        return _passed(found.content, found.status_code, {"x-honewheel-recorded": "false"})
+        name = target.version.name
+        headers = {"x-honewheel-recorded": "false", "x-honewheel-version": name}
+        return answers.json(embeddings.answer(asked, name, *made), 200, headers)
 
     async def models(self, _: Request) -> Response:
         return answers.json(

@@ -9,15 +9,16 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from honewheel import plugins
 from honewheel.errors import StoreError
 from honewheel.loop import registry, watch
 from honewheel.loop.watch import Routing
-from honewheel.protocols import Model, Streaming
+from honewheel.protocols import Embedding, Model, Streaming
 from honewheel.records import Decoding, Item, Prediction, Version
 from honewheel.store.deployments import Deployment
 from honewheel.wheel import Wheel
@@ -102,6 +103,17 @@ class Serving:
             found = next(iter(model.predict([item], decoding)))
             yield found.output
             return found.stopped
+
+    def embed(self, version: Version, texts: Sequence[str]) -> tuple[Any, int] | None:
+        """[n, d] vectors of `texts` and the tokens that were read; None: it makes no vectors.
+
+        Raises NotFound, Damaged, MissingExtra.
+        """
+        with self._use(version) as model:
+            if not isinstance(model, Embedding):
+                return None
+            read = model.count(texts).clip(max=model.limit)
+            return model.embed(texts), int(read.sum())
 
     def close(self) -> None:
         """Give back every model."""

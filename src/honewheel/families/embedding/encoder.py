@@ -6,6 +6,7 @@ does to a text (prompt, tokenizer, pooling, dense layers) it does here too.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,9 @@ def _load(folder: Path) -> Any:
     from sentence_transformers import SentenceTransformer, __version__
 
     try:
-        with modes.quiet():
+        with modes.quiet(), warnings.catch_warnings():
+            # Older models name their modules by an older path, which still leads there.
+            warnings.filterwarnings("ignore", "Importing from 'sent", DeprecationWarning)
             return SentenceTransformer(
                 str(folder),
                 device=str(modes.device()),

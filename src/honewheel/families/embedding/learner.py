@@ -140,7 +140,7 @@ class _TransformerLearner:
             "precision": "bfloat16" if self.encoder.bfloat16 else "float32",
             "dimension": self.encoder.dimension,
             "encoder_dropout": max(inner, default=0.0),
-            "max_tokens": self.encoder.limit,
+            "tokens_read": self.encoder.limit,
             "tokens_per_pass": self.encoder.tokens_per_pass,
             **lora,
         }

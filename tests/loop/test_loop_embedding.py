@@ -1,0 +1,150 @@
+"""An embedding model through the whole wheel: feedback, cycle, promotion, index, gateway."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import openai
+import pytest
+
+import honewheel as hw
+import wheels
+from families import embedding_builders as builders
+from honewheel.cli.app import call
+from honewheel.errors import ConfigError, InputError, NotFound
+from server.conftest import running
+
+TOML = """\
+[project]
+name = "desk"
+
+[models.tickets]
+family = "embedding"
+base = "{base}"
+tasks = ["same_intent"]
+
+[models.tickets.train]
+learning_rate = 0.03
+updates = 60
+
+[tasks.same_intent]
+kind = "similarity"
+
+[models.artifacts]
+family = "causal-lm"
+base = "honewheel/tiny"
+tasks = ["erd"]
+
+[tasks.erd]
+kind = "mermaid-erd"
+
+[curate]
+min_examples = 5
+"""
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose people said of 300 pairs whether they are of one intent, after a cycle."""
+    folder = tmp_path_factory.mktemp("desk")
+    base = builders.make_base(folder / "base")
+    (folder / "honewheel.toml").write_text(TOML.format(base=base))
+    draw = random.Random(3)
+    with hw.open(folder) as wheel:
+        for number in range(300):
+            row = builders.example(number, draw, "train")
+            wheel.record(
+                task="same_intent",
+                prompt=row.prompt,
+                output="0.5",
+                correction=row.target,
+                source="ana",
+                version="tickets@0",
+            )
+        decision = wheel.cycle("tickets")
+        assert decision.verdict == "promote", decision.reasons
+    sentences = [builders.sentence(draw.choice(sorted(builders.INTENTS)), draw) for _ in range(50)]
+    (folder / "texts.txt").write_text("\n".join(sentences))
+    return folder
+
+
+@pytest.fixture
+def wheel(desk: Path) -> Iterator[hw.Wheel]:
+    with wheels.open_wheel(desk) as found:
+        yield found
+
+
+def test_a_head_learnt_from_feedback_is_promoted_and_reported(wheel: hw.Wheel) -> None:
+    told = wheel.show("tickets")
+    assert told["version"]["name"] == "tickets@1"
+    assert told["champion"]
+    assert told["training"]["realised"]["loss"] == "mse"
+    assert told["training"]["history"][0]["val_loss"] is not None
+    assert wheel.report().is_file()
+
+
+def test_an_index_follows_the_champion(
+    wheel: hw.Wheel, desk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, texts = tmp_path / "index", desk / "texts.txt"
+    assert wheel.embed("tickets@0", texts, folder).index.version == "tickets@0"
+    moved = wheel.reindex(folder)
+    assert (moved.index.version, moved.embedded) == ("tickets@1", 50)
+    assert wheel.reindex(folder).kept == 50
+    first = texts.read_text().splitlines()[0]
+    found = wheel.search_similar(first, folder, most=3)
+    assert (found[0].id, found[0].text) == ("1", first)
+    assert found[0].score == pytest.approx(1.0, abs=1e-5)
+    with wheel.vectors("tickets") as model:
+        assert np.linalg.norm(model.embed([first])) == pytest.approx(1.0, abs=1e-5)
+    for bad, error in (
+        (lambda: wheel.search_similar(" ", folder), InputError),
+        (lambda: wheel.embed("tickets", desk / "none", folder), InputError),
+        (lambda: wheel.reindex(tmp_path / "nothing"), NotFound),
+        (lambda: wheel.embed("tickets@7", texts, folder), NotFound),
+    ):
+        with pytest.raises(error):
+            bad()
+    with pytest.raises(ConfigError, match="artifacts is of the family causal-lm, which makes no"):
+        wheel.embed("artifacts", texts, tmp_path / "other")
+    wheel.close()
+    project = ["--project", str(desk)]
+    assert call([*project, "embed", "tickets", str(texts), "--out", str(folder)]) == 0
+    assert "0 embedded, 50 kept as they were" in capsys.readouterr().err
+    assert call([*project, "reindex", str(folder), "--version", "tickets@0", "--json"]) == 0
+    assert '"embedded": 50' in capsys.readouterr().out
+    assert call([*project, "search-similar", first, "--index", str(folder), "-k", "2"]) == 0
+    assert first in capsys.readouterr().out
+
+
+def test_the_gateway_embeds_in_process(wheel: hw.Wheel) -> None:
+    texts = ["card lost wallet", "exchange rate euro"]
+    with wheel.vectors("tickets") as model:
+        expected = model.embed(texts)
+    with running(wheel) as live:
+        sdk = openai.OpenAI(base_url=f"{live.url}/v1", api_key="none", max_retries=0)
+        for coding in ("base64", "float"):
+            found = sdk.embeddings.create(model="tickets", input=texts, encoding_format=coding)
+            got = np.array([one.embedding for one in found.data]) if coding == "float" else None
+            if got is not None:
+                assert got == pytest.approx(expected, abs=1e-5)
+            assert found.model == "tickets@1"
+            assert found.usage.prompt_tokens == 10
+        plain = sdk.embeddings.create(model="same_intent", input=texts[0])
+        assert np.array(plain.data[0].embedding) == pytest.approx(expected[0], abs=1e-5)
+        for bad in (
+            {"input": [[1, 2]]},
+            {"input": []},
+            {"input": ["a", " "]},
+            {"input": ["a"] * 2049},
+        ):
+            with pytest.raises(openai.BadRequestError):
+                sdk.embeddings.create(model="tickets", **bad)
+        with pytest.raises(openai.BadRequestError, match="dimensions is not supported"):
+            sdk.embeddings.create(model="tickets", input="a", dimensions=8)
+        with pytest.raises(openai.BadRequestError, match="encoding_format"):
+            sdk.embeddings.create(model="tickets", input="a", encoding_format="int8")
+        sdk.close()
