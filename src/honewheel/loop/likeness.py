@@ -47,8 +47,8 @@ def model_of(config: Config, task: str) -> str:
     found = [name for name, model in config.settings.models.items() if task in model.tasks]
     if len(found) != 1:
         raise ConfigError(
-            f"The task {task} belongs to {', '.join(found) or 'no model'}; name the version: "
-            "--version MODEL@NUMBER."
+            f"The task {task} belongs to {', '.join(sorted(found)) or 'no model'}; a report is of "
+            "one: list it under the tasks of one model."
         )
     return found[0]
 
