@@ -6,6 +6,7 @@ from pathlib import Path
 
 import causal_builders
 import embedding_builders
+import pytest
 
 from honewheel.families.causal_lm.family import CausalLM
 from honewheel.families.embedding.family import Embedding
@@ -50,5 +51,6 @@ class TestEmbeddingBert(_Embedding):
     architecture = "bert"
 
 
+@pytest.mark.slow
 class TestEmbeddingMPNet(_Embedding):
     architecture = "mpnet"
