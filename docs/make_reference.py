@@ -74,15 +74,15 @@ MEANINGS: Mapping[str, str] = {
     "tasks.NAME.kind": "what an artifact is; see [task kinds](task-kinds.md)",
     "tasks.NAME.gate.floor": "least mean score of a challenger, in points; 0 asks nothing",
     "tasks.NAME.gate.validity_floor": "least share of valid outputs, in points; 0 asks nothing",
-    "tasks.NAME.gate.metric": "what a task that scores whole panels is decided on: `auto` is the one "
-    "that fits the data, `score` the mean of the items' scores, or a metric of its kind (`auc`, "
+    "tasks.NAME.gate.metric": "what a task that scores whole panels is decided on: `auto` is the "
+    "one that fits the data, `score` the mean of the items' scores, or a metric of its kind (`auc`, "
     "`spearman`, `average_precision`)",
     "tasks.NAME.gate.tiers": "named floors by metric, in points, told in the report: "
     "`production = { auc = 95 }` under `[tasks.NAME.gate.tiers]`",
     "tasks.NAME.gate.require": "tiers that a challenger must reach",
     "tasks.NAME.adversarial.cases": "adversarial cases of each category in a cycle; 0: none",
     "tasks.NAME.adversarial.seed": "seed of the cases",
-    "tasks.NAME.adversarial.antonyms": "more opposites for the edit: `{hired = \"fired\"}`",
+    "tasks.NAME.adversarial.antonyms": 'more opposites for the edit: `{hired = "fired"}`',
     **{
         f"tasks.NAME.adversarial.{name}": "what a pair is that differs by this edit"
         for name in CATEGORIES

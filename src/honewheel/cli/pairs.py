@@ -58,6 +58,7 @@ def from_labels(
     whole_labels: Annotated[
         bool, typer.Option("--whole-labels", help="Test on labels that are never trained on.")
     ] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
     source: Annotated[str, typer.Option(help="Who says so.")] = "labels",
     as_json: show.Json = False,
 ) -> None:
@@ -72,6 +73,7 @@ def from_labels(
         per_text=per_text,
         most=most,
         whole_labels=whole_labels,
+        seed=seed,
         source=source,
     )
     show.say(labelled.told(made))
