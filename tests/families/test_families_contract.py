@@ -6,8 +6,8 @@ from pathlib import Path
 
 import causal_builders
 import embedding_builders
-import reasoner_builders
 import pytest
+import reasoner_builders
 
 from honewheel.families.causal_lm.family import CausalLM
 from honewheel.families.embedding.family import Embedding
