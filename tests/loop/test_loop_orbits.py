@@ -165,3 +165,18 @@ def test_a_cycle_tells_exact_answers_by_difficulty_and_a_version_is_scored(
     assert "solver@1 -> solver@0: exact answers 100.0 %" in shown.err
     assert call([*words, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["bands"][0]["name"] == "all"
+
+
+def test_a_kind_of_somebody_elses_is_one_file_and_an_entry_point(tmp_path: Path) -> None:
+    text = TOML.replace('"memo"', '"rote"').replace("memo/echo", "rote/blank")
+    (tmp_path / "honewheel.toml").write_text(text.replace('"sudoku"', '"sorting"'))
+    train, suite = str(tmp_path / "train.jsonl"), str(tmp_path / "suite.jsonl")
+    words = ["puzzles", "make", "sorting", "--task", "grid", "--count", "30", "--out", train]
+    assert call([*words, "--suite", "40", "--suite-out", suite]) == 0
+    with wheels.open_wheel(tmp_path) as wheel:
+        wheel.suite_import(suite, task="grid")
+        wheel.import_file(train)
+        decision = wheel.cycle()
+        assert decision.verdict == "promote", decision.reasons
+        assert {"grid/easy", "grid/hard"} <= {one.name for one in decision.slices}
+        assert wheel.solved("suite", "solver").bands[0].exact.value == 1

@@ -109,3 +109,83 @@ def _row(band: Any) -> list[Any]:
     shares = [f"{100 * band.measures[name]:.1f} %" for name in sorted(band.measures)]
     ends = [f"{100 * band.baseline:.1f} %", f"{100 * band.chance:.2g} %"]
     return [band.name, band.items, *rates, round(band.violations, 2), *shares, *ends]
+
+
+@puzzles.command("sequences")
+def puzzles_sequences(
+    paths: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files of pairs.")],
+    task: Annotated[str, typer.Option(help="Task the rows are for.")],
+    out: Annotated[Path, typer.Option(help="JSONL file to write, to import.")],
+    corpus: Annotated[Path | None, typer.Option(help="Other people's pairs to mix in.")] = None,
+    share: Annotated[float, typer.Option(help="Share of all rows that are the corpus's.")] = 0.0,
+    input_room: Annotated[
+        int | None, typer.Option(help="Tokens of an input; the longest by default.")
+    ] = None,
+    target_room: Annotated[
+        int | None, typer.Option(help="Tokens of a target; the longest by default.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Draws the rows of the corpus.")] = 0,
+    as_json: show.Json = False,
+) -> None:
+    """Convert pairs of varying length into problems of one length, for a reasoner.
+
+    A pair is prompt and completion, or input_sequence and target_sequence; a file may hold both.
+    """
+    from honewheel.events import sequences
+
+    mixed = sequences.convert(
+        paths,
+        task=task,
+        out=out,
+        corpus=corpus,
+        share=share,
+        room=(input_room, target_room),
+        seed=seed,
+    )
+    if as_json:
+        show.out(as_dict(mixed))
+        return
+    show.say(f"{out}: {mixed.own:,} rows and {mixed.corpus:,} of the corpus")
+    show.say(f"  room for {mixed.room[0]:,} tokens of input and {mixed.room[1]:,} of target")
+    for name, number in mixed.spellings.items():
+        show.say(f"  {number:,} were {name}")
+    for reason, number in mixed.refused.items():
+        show.say(f"  {number:,} left out: {reason}")
+
+
+@puzzles.command("from-arrays")
+def puzzles_from_arrays(
+    folder: Annotated[Path, typer.Argument(help="A split of a published data set.")],
+    kind: Annotated[str, typer.Option(help="Kind of its problems.")],
+    task: Annotated[str, typer.Option(help="Task the rows are for.")],
+    out: Annotated[Path, typer.Option(help="JSONL file to write, to import.")],
+    name: Annotated[str, typer.Option("--set", help="Which set of the split.")] = "all",
+    every: Annotated[
+        bool, typer.Option("--every", help="All augmented forms, not the first of each group.")
+    ] = False,
+    as_json: show.Json = False,
+) -> None:
+    """Turn a published puzzle data set (npy files and dataset.json) into rows."""
+    from honewheel.events import puzzle_arrays
+
+    rows = puzzle_arrays.to_rows(folder, kind=kind, task=task, out=out, name=name, every=every)
+    if as_json:
+        show.out({"file": str(out), "rows": rows})
+    else:
+        show.say(f"{out}: {rows:,} rows")
+
+
+@puzzles.command("to-arrays")
+def puzzles_to_arrays(
+    file: Annotated[Path, typer.Argument(help="Rows whose prompts are problems of one size.")],
+    out: Annotated[Path, typer.Option(help="Folder of the split to write.")],
+    as_json: show.Json = False,
+) -> None:
+    """Turn rows into a puzzle data set as it is published (npy files and dataset.json)."""
+    from honewheel.events import puzzle_arrays
+
+    rows = puzzle_arrays.to_arrays(file, out)
+    if as_json:
+        show.out({"folder": str(out), "examples": rows})
+    else:
+        show.say(f"{out}: {rows:,} examples")

@@ -136,6 +136,13 @@ class PuzzleTask(ABC):
     ) -> Iterator[Problem]:
         """Problems without end, each with one right answer under `rule`; of any level if None."""
 
+    def problem(self, inputs: Tokens, labels: Tokens, vocabulary: int) -> Problem:
+        """The problem that [length] tokens of a published data set spell, with its answer.
+
+        Raises ParseError when they spell none of this kind; most kinds have no such data sets.
+        """
+        raise ParseError(f"no published data sets of kind {self.kind} are known")
+
     def group_keys(self, prompt: str, context: Mapping[str, str]) -> tuple[str, ...]:
         """The orbit: symmetric problems are one question. () for a prompt that is no problem."""
         try:
