@@ -91,7 +91,13 @@ def jobs() -> Iterator[Job]:
             part="bva",
             seed=seed,
             base="honewheel/reasoner-tiny-mlp",
-            settings={"learning_rate": 2e-3, "updates": 500, "eval_every": 100},
+            settings={
+                "learning_rate": 2e-3,
+                "updates": 600,
+                "schedule": "constant",
+                "segments": 4,
+                "eval_every": 100,
+            },
         )
     yield Job(
         part="original",
