@@ -145,10 +145,7 @@ class PuzzleTask(ABC):
 
     def group_keys(self, prompt: str, context: Mapping[str, str]) -> tuple[str, ...]:
         """The orbit: symmetric problems are one question. () for a prompt that is no problem."""
-        try:
-            return (digest([self.kind, of(prompt).canonical(prompt, context)]),)
-        except ParseError:
-            return ()
+        return _orbit(self.kind, prompt, tuple(sorted(context.items())))
 
     def band(self, prompt: str, context: Mapping[str, str]) -> str | None:
         """The problem's level; None for a prompt that is no problem."""
@@ -263,6 +260,14 @@ def kinds() -> dict[str, PuzzleTask]:
     """Every registered puzzle kind by its name."""
     found = {name: plugins.task(name) for name in plugins.names(plugins.TASKS)}
     return {name: one for name, one in found.items() if isinstance(one, PuzzleTask)}
+
+
+@lru_cache(maxsize=65_536)  # a build asks for the same keys several times
+def _orbit(kind: str, prompt: str, context: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    try:
+        return (digest([kind, of(prompt).canonical(prompt, dict(context))]),)
+    except ParseError:
+        return ()
 
 
 def _known() -> str:
