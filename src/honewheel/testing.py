@@ -213,9 +213,18 @@ def killed_and_resumed(given: Case, method: str, folder: Path) -> None:
         given.family.name, spec, given.dataset, folder / "whole", told.append, threads=THREADS
     )
     run_dir = folder / "killed"
-    run_dir.mkdir(parents=True)
-    inputs.write(run_dir, inputs.Inputs(given.family.name, spec, given.dataset, THREADS))
     halfway = max(one.step for one in told) // 2
+    killed(given.family.name, spec, given.dataset, run_dir, at_step=halfway)
+    final = runs.run(
+        given.family.name, spec, given.dataset, run_dir, lambda _: None, threads=THREADS
+    )
+    assert atomic.folder_digest(final) == atomic.folder_digest(whole), method
+
+
+def killed(family: str, spec: Spec, dataset: Dataset, run_dir: Path, *, at_step: int) -> None:
+    """Train in a child process and kill it (SIGKILL) once it has told of update `at_step`."""
+    run_dir.mkdir(parents=True)
+    inputs.write(run_dir, inputs.Inputs(family, spec, dataset, THREADS))
     with subprocess.Popen(
         [sys.executable, "-m", "honewheel.train.child", str(run_dir)],
         stdin=subprocess.PIPE,
@@ -229,14 +238,10 @@ def killed_and_resumed(given: Case, method: str, folder: Path) -> None:
             said = messages.parse(line)
             if not isinstance(said, Progress):
                 raise said
-            if said.step >= halfway and said.loss is not None:
+            if said.step >= at_step and said.loss is not None:
                 os.kill(child.pid, signal.SIGKILL)
                 break
     assert not (run_dir / "final").exists()
-    final = runs.run(
-        given.family.name, spec, given.dataset, run_dir, lambda _: None, threads=THREADS
-    )
-    assert atomic.folder_digest(final) == atomic.folder_digest(whole), method
 
 
 def _errors(given: Case, spec: Spec) -> str:

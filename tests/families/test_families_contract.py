@@ -6,6 +6,7 @@ from pathlib import Path
 
 import causal_builders
 import embedding_builders
+import pytest
 import reasoner_builders
 
 from honewheel.families.causal_lm.family import CausalLM
@@ -52,6 +53,7 @@ class TestEmbeddingBert(_Embedding):
     architecture = "bert"
 
 
+@pytest.mark.slow
 class TestEmbeddingMPNet(_Embedding):
     architecture = "mpnet"
 

@@ -23,7 +23,7 @@ from honewheel.families.embedding.encoder import Encoder
 from honewheel.families.embedding.family import Embedding
 from honewheel.records import Dataset, Decoding, Json, Progress, Spec, dataset_hash
 from honewheel.tasks.similarity import as_prompt
-from honewheel.testing import Case, killed_and_resumed
+from honewheel.testing import killed
 
 FAMILY = Embedding()
 
@@ -261,14 +261,19 @@ class _InBlocks:
 
 
 def test_a_killed_head_goes_on_and_ends_with_the_same_bytes(bert: Path, tmp_path: Path) -> None:
-    case = Case(
-        family=FAMILY,
-        base=str(bert),
-        dataset=builders.dataset(64, 24),
-        items=builders.items(),
-        settings={"head": {"updates": 40, "checkpoint_every": 7}},
-    )
-    killed_and_resumed(case, "head", tmp_path)
+    """One real child, SIGKILL; the contract's slow test does so for every rung."""
+    given = builders.spec(bert, updates=40, checkpoint_every=7)
+    data, threads = builders.dataset(64, 24), torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        trained(given, tmp_path / "whole", data)
+        killed(FAMILY.name, given, data, tmp_path / "killed", at_step=60)
+        assert (tmp_path / "killed" / "rates" / "0.001" / "checkpoints").is_dir()
+        trained(given, tmp_path / "killed", data)
+    finally:
+        torch.set_num_threads(threads)
+    digests = {atomic.folder_digest(tmp_path / run / "final") for run in ("whole", "killed")}
+    assert len(digests) == 1
 
 
 def test_a_loss_that_is_no_number_goes_back_with_half_the_rate(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -134,14 +134,20 @@ def demo(
     ),
     quick: Annotated[bool, typer.Option("--quick", help="One cycle only.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of the simulated team.")] = 0,
+    family: Annotated[
+        Literal["causal-lm", "embedding"],
+        typer.Option(help="Diagrams by a language model, or like tickets by an embedding model."),
+    ] = "causal-lm",
     as_json: show.Json = False,
 ) -> None:
     """See the wheel turn: no network, no GPU, no data of yours."""
     from honewheel.cli.app import call
-    from honewheel.demo.run import run
+    from honewheel.demo import run as artifacts
+    from honewheel.demo import similar
 
+    play = similar.run if family == "embedding" else artifacts.run
     with show.Watcher() as watch:
-        found = run(
+        found = play(
             folder.resolve(), quick=quick, seed=seed, command=call, say=show.say, listen=watch
         )
     if as_json:

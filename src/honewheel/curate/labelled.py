@@ -61,11 +61,13 @@ def make(
     per_text: int = 2,
     most: int | None = None,
     whole_labels: bool = False,
+    one_side: bool = False,
     seed: int = 0,
 ) -> Made:
     """About `per_text` positive and as many negative pairs a text, at most `most` pairs.
 
     With `whole_labels` every label is on one side: the test asks about labels never trained on.
+    With `one_side` all pairs are for one purpose (a suite), and no text is kept from another.
 
     Raises:
         InputError: `per_text` or `most` is below 1.
@@ -81,7 +83,7 @@ def make(
         )
     sides: defaultdict[Split, list[Labelled]] = defaultdict(list)
     for one in kept:
-        sides[_side(one, task, whole_labels)].append(one)
+        sides["test" if one_side else _side(one, task, whole_labels)].append(one)
     found: list[MadePair] = []
     for side in sorted(sides):
         found += _of_side(sides[side], side, per_text, random.Random(f"{seed} {side}"))

@@ -56,7 +56,8 @@ def measure(
     told, and each difficulty is compared by itself.
     """
     problems: list[str] = []
-    scored = _statistics(panels, sets or {}, chosen or {})
+    champions = {task: sides.champion for task, sides in panels.items()}
+    scored = statistics(champions, sets or {}, chosen or {})
 
     def attempt(
         how: _How,
@@ -64,7 +65,7 @@ def measure(
         metric: str,
         sides: Sides,
         level: float,
-        statistics: Mapping[str, Statistic] | None = None,
+        by_set: Mapping[str, Statistic] | None = None,
         told: list[str] = problems,
     ) -> _Found:
         try:
@@ -77,7 +78,7 @@ def measure(
                 seed=seed,
                 base_rows=sides.base,
                 resamples=resamples,
-                statistics=statistics,
+                statistics=by_set,
             )
         except (InputError, NotEnoughData) as error:
             told.append(str(error))
@@ -138,13 +139,18 @@ def measure(
     )
 
 
-def _statistics(
-    panels: Mapping[str, Sides], sets: Mapping[str, ScoresSets], chosen: Mapping[str, str]
+def statistics(
+    panels: Mapping[str, Sequence[EvalRow]],
+    sets: Mapping[str, ScoresSets],
+    chosen: Mapping[str, str],
 ) -> dict[str, Statistic]:
-    """The set metric of each task that has one and was not told to do without ("score")."""
+    """The set metric of each task that has one and was not told to do without ("score").
+
+    `panels` are any version's rows of each task: what was expected decides, not what was answered.
+    """
     found: dict[str, Statistic] = {}
     for task, scorer in sets.items():
-        rows = panels[task].champion if task in panels else ()
+        rows = panels.get(task, ())
         if chosen.get(task) == "score" or not rows:
             continue
         name = chosen.get(task) or scorer.set_metric(setwise.columns(rows))

@@ -45,17 +45,18 @@ def run(store: Store, config: Config, listen: Callable[[Progress], None]) -> int
     kinds = {name: task.kind for name, task in config.settings.tasks.items()}
     judges = {name: plugins.task(kind).version for name, kind in kinds.items()}
     known = questions.of(kinds)
+    texts: dict[tuple[str, int], Candidate] = {}
     with store.exclusive("intake"):
         while responses := store.log.unplaced(BATCH):
-            batch = _Batch(store, check, judges, known)
+            batch = _Batch(store, check, judges, known, texts)
             requests = [(one.prompt, one.context) for one in responses]
             exact, signed = dedup.exact_keys(requests), dedup.signatures(requests)
             for one in zip(responses, exact, signed, dedup.all_bands(signed), strict=True):
-                texts = pair_split.texts(one[0].prompt, one[0].context)
-                if texts is None:
+                both = pair_split.texts(one[0].prompt, one[0].context)
+                if both is None:
                     batch.add(*one)
                 else:
-                    batch.add_pair(one[0], one[1], texts)
+                    batch.add_pair(one[0], one[1], both)
             store.intake.place(batch.placements, batch.bands, batch.signatures)
             done += len(responses)
             listen(Progress(stage="intake", step=done, total=0))
@@ -78,6 +79,7 @@ class _Batch:
     check: Checker
     judges: Mapping[str, str]
     known: Keys
+    texts: dict[tuple[str, int], Candidate]  # of pairs: a holder of each text seen in this run
     placements: list[Placement] = field(default_factory=list)
     bands: dict[str, tuple[int, ...]] = field(default_factory=dict)
     signatures: dict[str, bytes] = field(default_factory=dict)
@@ -94,23 +96,36 @@ class _Batch:
         near = self._candidates(response.task, key, keys)
         self._put(response, key, signed, keys, dedup.link(response.id, key, signed, near))
 
-    def add_pair(self, response: Response, key: str, texts: tuple[Text, Text]) -> None:
+    def add_pair(self, response: Response, key: str, both: tuple[Text, Text]) -> None:
         """A pair of texts: its side is that of its texts, its group the pair itself."""
         task = response.task
-        twin = self.exact.get((task, key)) or self._stored_twin(task, key)
-        known = [
-            Known(one, [*self._holding(task, one.keys[:1]), *self._holding(task, one.keys[1:])])
-            for one in texts
-        ]
+        known = [Known(one, self._near(task, one)) for one in both]
+        twin = None
+        if all((task, one.exact) in self.texts for one in both):  # else the pair is new
+            twin = self.exact.get((task, key)) or self._stored_twin(task, key)
         counts = self._counts(task)
         link = pair_split.link(
             response.id, twin, known, task=task, shares=pair_split.shares(counts)
         )
-        signed = b"".join(one.signature for one in texts)
-        keys = tuple(dict.fromkeys(key for one in texts for key in one.keys))
+        signed = b"".join(one.signature for one in both)
+        keys = tuple(dict.fromkeys(key for one in both for key in one.keys))
         place = self._put(response, key, signed, keys, link)
         if place.quarantined is None:
             counts[place.split] += 1
+            held = Candidate(response.id, "", signed, link.group, place.split)
+            for one in both:
+                self.texts.setdefault((task, one.exact), held)
+
+    def _near(self, task: str, one: Text) -> list[Candidate]:
+        """Who holds this text; only while nobody does, who holds one that is near it.
+
+        A text that has a side keeps it: what is near it was compared with it on arrival.
+        """
+        if (task, one.exact) not in self.texts:
+            if not (found := self._holding(task, [one.exact])):
+                return self._holding(task, one.keys[1:])
+            self.texts[task, one.exact] = found[0]
+        return [self.texts[task, one.exact]]
 
     def _put(
         self, response: Response, key: str, signed: bytes, keys: tuple[int, ...], link: Link

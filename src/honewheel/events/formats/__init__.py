@@ -12,7 +12,7 @@ from honewheel.events.formats.langfuse import LANGFUSE
 from honewheel.events.formats.native import NATIVE
 from honewheel.events.formats.open_webui import OPEN_WEBUI
 from honewheel.events.formats.openai_logs import OPENAI
-from honewheel.events.formats.pairs import PAIRS, TRIPLETS
+from honewheel.events.formats.pairs import CLICKS, PAIRS, TRIPLETS
 from honewheel.events.formats.preferences import CHOSEN_REJECTED, KTO
 
 # In order of detection: what asks for more keys comes before what asks for fewer.
@@ -24,6 +24,7 @@ FORMATS: tuple[Format, ...] = (
     CHOSEN_REJECTED,
     KTO,
     TRIPLETS,
+    CLICKS,
     PAIRS,
     SHAREGPT,
     CHAT,
