@@ -12,7 +12,13 @@ Row = Mapping[str, Any]
 PATH = Path(__file__).parents[1] / "docs" / "images" / "reasoner.png"
 COLOURS = {"sudoku4": "#1b6ca8", "bva": "#2a9d5c", "sudoku6": "#c0582b"}
 NAMES = {"sudoku4": "4x4 sudoku", "bva": "boundary tables", "sudoku6": "6x6 sudoku"}
-ARMS = {"corrected": "54 corrections", "shuffled": "shuffled", "old-only": "old data only"}
+ARMS = {
+    "corrected": "corrections",
+    "no-replay": "no replay",
+    "task-only": "net frozen",
+    "shuffled": "shuffled",
+    "old-only": "old only",
+}
 
 
 def draw(rows: Sequence[Row]) -> Path:

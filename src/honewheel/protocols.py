@@ -232,10 +232,22 @@ class Model(Protocol):
 class Streaming(Protocol):
     """What a model may bring beside `Model`: answers in pieces, for the gateway."""
 
-    def stream(self, item: Item, decoding: Decoding) -> Generator[str, None, bool]:
+    def stream(self, item: Item, decoding: Decoding) -> Generator[str, None, Prediction]:
         """The answer to one item as it comes; the pieces together are what `predict` gives.
 
-        Returns whether it ended by itself, as `Prediction.stopped` does.
+        Returns what `predict` gives.
+        """
+
+
+@runtime_checkable
+class SharesBase(Protocol):
+    """What a family brings that answers for several versions of a base from one copy of it."""
+
+    def open_beside(self, other: Any, version_dir: Path | None) -> Model | None:
+        """A version that answers from the weights of `other`, an open version of the same base.
+
+        None when it has weights of its own. Versions that share are asked one at a time, and each
+        answers as it does alone; the memory is freed when the last of them is closed.
         """
 
 

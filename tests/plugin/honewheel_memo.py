@@ -98,7 +98,7 @@ class Echo:
             words = item.prompt.split(" ")
             known = self.table.get("", {}) | self.table.get(_first(item.prompt), {})
             output = " ".join(known.get(word, word) for word in words)
-            yield Prediction(item=item.id, output=output, tokens=len(words))
+            yield Prediction(item=item.id, output=output, tokens=len(words), asked=len(words))
 
 
 def _first(prompt: str) -> str:

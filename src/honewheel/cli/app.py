@@ -26,7 +26,7 @@ SECTIONS = {
     "Champions": "watch promote rollback",
     "Test cases": "testcases",
     "Embeddings": "embed reindex search-similar",
-    "Service": "serve keys audit",
+    "Service": "serve keys audit webhooks",
     "Housekeeping": "gc forget",
 }
 VERBS = " ".join(SECTIONS.values()).split()
@@ -116,11 +116,13 @@ def register() -> None:
         trend,
         versions,
         watch,
+        webhooks,
         worker,
     )
 
     verbs = ablate, cycle, dataset, embed, feedback, project, quarantine, queue, search, serve
-    more = forget, pairs, puzzles, synthesize, testcases, trend, versions, watch, worker
+    more = forget, pairs, puzzles, synthesize, testcases, trend, versions, watch, webhooks, worker
+
     assert all((*verbs, *more))  # importing them is all there is to do
 
 

@@ -59,7 +59,9 @@ _NOT_KEPT: Any = {
     "server": True,
     "worker": True,
     "events": True,
-    "models": {"__all__": {"upstream"}},
+    "webhooks": True,
+    "mlflow": True,
+    "models": {"__all__": {"upstream", "schedules"}},
 }
 # Run again, and the cycle goes on.
 _RESUMABLE = (StoreBusy, StoreFull, TrainingStopped, Stopped, Fenced)
@@ -72,10 +74,14 @@ def run(
     *,
     clock: Callable[[], datetime],
     listen: Listener,
+    schedule: str | None = None,
 ) -> tuple[Cycle, Decision]:
     """Run or resume one cycle of a registered model; returns it with the gate's decision.
 
+    A cycle that was cut short goes on under the schedule it started with.
+
     Raises:
+        ConfigError: the model has no such schedule.
         StoreBusy: another cycle of this model is running.
         NothingNew: no feedback has arrived and no setting changed since the last cycle.
         NotEnoughData: too little to learn from.
@@ -85,7 +91,8 @@ def run(
     """
     ready.require(config, model)
     with store.exclusive(f"cycle:{model}"):
-        cycle = store.cycles.running(model) or _start(store, config, model, clock)
+        running = store.cycles.running(model)
+        cycle = running or _start(store, config.scheduled(model, schedule), model, clock, schedule)
         try:
             turn = Turn(
                 store=store,
@@ -106,7 +113,9 @@ def run(
         return store.cycles.get(cycle.id), decision
 
 
-def _start(store: Store, config: Config, model: str, clock: Callable[[], datetime]) -> Cycle:
+def _start(
+    store: Store, config: Config, model: str, clock: Callable[[], datetime], schedule: str | None
+) -> Cycle:
     now, seq = clock(), store.log.last_seq()
     previous = next(iter(store.cycles.list(model, 1)), None)
     if previous and previous.state == "done" and previous.as_of_seq == seq:
@@ -131,6 +140,7 @@ def _start(store: Store, config: Config, model: str, clock: Callable[[], datetim
         as_of_seq=seq,
         config=_frozen(config),
         started_at=now,
+        schedule=schedule,
     )
     store.cycles.start(cycle)
     return cycle

@@ -152,6 +152,10 @@ def explain(store: Store, config: Config, name: str) -> dict[str, Any]:
     }
 
 
+def _named(cycle: Cycle) -> str:
+    return f"{cycle.id} ({cycle.schedule})" if cycle.schedule else cycle.id
+
+
 def _explain_for(store: Store, event: Event, model: str) -> dict[str, Any]:
     for cycle in store.cycles.list(model, 1_000):
         built = store.cycles.step(cycle.id, "build")
@@ -162,18 +166,20 @@ def _explain_for(store: Store, event: Event, model: str) -> dict[str, Any]:
         dataset = str(built[1]["dataset"])
         for use in store.datasets.uses(event.id):
             if use.dataset == dataset:
+                part = _PART.get((use.role, use.split), "trained on")
                 return {
                     "model": model,
-                    "answer": f"{_PART.get((use.role, use.split), 'trained on')} in {cycle.id}",
+                    "answer": f"{part} in {_named(cycle)}",
                     "dataset": dataset,
                     "role": use.role,
                     "weight": use.weight,
                 }
         if item := store.datasets.left_out(dataset, event.id):
             reason = f"{item.reason}: {item.detail}" if item.detail else item.reason
+            reason += _known(store, cycle, event)
             return {
                 "model": model,
-                "answer": f"not trained on in {cycle.id}: {reason}{_known(store, cycle, event)}",
+                "answer": f"not trained on in {_named(cycle)}: {reason}",
                 "dataset": dataset,
             }
     return {

@@ -41,7 +41,8 @@ from honewheel.store.jobs import Job
 CYCLE = "cycle"
 LONGEST_PAUSE = timedelta(minutes=10)  # before a job that failed for want of space or memory again
 
-Turn: TypeAlias = Callable[[str, Callable[[Progress], None]], Decision]
+# (model, listener, schedule) -> the decision of the cycle that was run or resumed
+Turn: TypeAlias = Callable[[str, Callable[[Progress], None], str | None], Decision]
 Tell: TypeAlias = Callable[[str, dict[str, Any]], None]
 
 _log = logging.getLogger(__name__)
@@ -133,9 +134,10 @@ class Worker:
             return
         found = due.due(self.store, self.config, model, self.clock(), lambda _: None)
         if found.fire:
-            job, new = self.store.jobs.add(CYCLE, model, reason="; ".join(found.reasons))
+            job, new = add(self.store, model, found.schedule, "; ".join(found.reasons))
             if new:
-                self._told("queued", job=job.id, model=model, why=job.reason)
+                named = {"schedule": found.schedule} if found.schedule else {}
+                self._told("queued", job=job.id, model=model, **named, why=job.reason)
 
     def work(self, job: Job) -> bool:
         """Do a claimed job; returns whether it ended (else it waits again, or is another's)."""
@@ -168,7 +170,7 @@ class Worker:
             if job.kind == drift.MEASURE:
                 found = drift.measure(self.store, self.config, job.model, listen)
                 return self._finish(job, "done", **found)
-            decision = self.turn(job.model, listen)
+            decision = self.turn(job.model, listen, job.asked.get("schedule"))
         except NothingNew as error:
             return self._finish(job, "done", verdict="nothing new", why=str(error))
         except Cancelled as error:
@@ -179,9 +181,9 @@ class Worker:
                 raise
             return self._finish(job, "failed", error=str(error))
         newest = next(iter(self.store.cycles.list(job.model, 1)))
-        return self._finish(
-            job, "done", cycle=newest.id, verdict=decision.verdict, why=decision.reasons[0]
-        )
+        named = {"schedule": newest.schedule} if newest.schedule else {}
+        told = {"cycle": newest.id, "verdict": decision.verdict, "why": decision.reasons[0]}
+        return self._finish(job, "done", **told, **named)
 
     def _step(self, job: Job, pulse: _Pulse, step: Progress) -> None:
         pulse.require()
@@ -256,6 +258,12 @@ class _Pulse:
                 continue
             if reason is not None:
                 self._why = Cancelled(f"Cancelled: {reason}")
+
+
+def add(store: Store, model: str, schedule: str | None, reason: str) -> tuple[Job, bool]:
+    """Queue a cycle, by a schedule of the model or (None) its own settings; (job, is it new)."""
+    asked: Json = {"schedule": schedule} if schedule else {}
+    return store.jobs.add(CYCLE, model, reason=reason, asked=asked)
 
 
 def cancel(store: Store, number: int, reason: str, now: datetime) -> Job:

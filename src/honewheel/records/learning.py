@@ -87,7 +87,8 @@ class Decoding:
 class Prediction:
     """One model's output for one item; `stopped` is False when it ran into max_new_tokens.
 
-    `seconds` is its share of the wall time, where that was measured.
+    `seconds` is its share of the wall time, where that was measured; `asked` the tokens of the
+    prompt as the model read it, where the family tells.
     """
 
     item: str
@@ -95,6 +96,7 @@ class Prediction:
     tokens: int
     stopped: bool = True
     seconds: float | None = None
+    asked: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from honewheel.wheel.embedded import Embedded
 from honewheel.wheel.learnt import Learnt
 from honewheel.wheel.shown import Shown
 from honewheel.wheel.tested import Tested
+from honewheel.wheel.told import Informed
 from honewheel.wheel.turned import Turned
 
 STARTER = """\
@@ -72,5 +73,5 @@ def open(
     return Wheel(settings_file.load(file, environment=environment, flags=set), clock=clock)
 
 
-class Wheel(Compared, Learnt, Turned, Embedded, Shown, Tested):
+class Wheel(Compared, Learnt, Turned, Embedded, Shown, Tested, Informed):
     """One open project with its verbs. Use as a context manager, or call `close()`."""

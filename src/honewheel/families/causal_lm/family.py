@@ -89,6 +89,12 @@ class CausalLM:
 
         return CausalModel(base, version_dir)
 
+    def open_beside(self, other: CausalModel, version_dir: Path | None) -> CausalModel | None:
+        """A version of the base of `other` that answers from its weights; None: it has its own."""
+        from honewheel.families.causal_lm.predict import CausalModel
+
+        return CausalModel.beside(other, version_dir)
+
     def _prepare(self) -> None:
         """What must hold before torch is imported. Raises MissingExtra."""
         self.require()
