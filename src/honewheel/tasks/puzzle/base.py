@@ -147,6 +147,17 @@ class PuzzleTask(ABC):
         """The orbit: symmetric problems are one question. () for a prompt that is no problem."""
         return _orbit(self.kind, prompt, tuple(sorted(context.items())))
 
+    def refuse(self, prompt: str, context: Mapping[str, str]) -> str | None:
+        """Why the prompt is no problem of this kind; None when it is one."""
+        try:
+            kind = fields(prompt)[0]
+            of(prompt)
+        except ParseError as error:
+            return str(error)
+        if kind != self.kind:
+            return f"The prompt asks a {kind!r}; this task is of kind {self.kind!r}."
+        return None
+
     def band(self, prompt: str, context: Mapping[str, str]) -> str | None:
         """The problem's level; None for a prompt that is no problem."""
         try:
