@@ -81,7 +81,7 @@ def mcnemar(fixed: int, broken: int) -> float:
         raise InputError(f"{fixed} fixed and {broken} broken items are no counts.")
     changed = fixed + broken
     tail = sum(comb(changed, at) for at in range(min(fixed, broken) + 1))
-    return min(1.0, tail / 2.0 ** (changed - 1))
+    return min(1.0, float(2 * tail / 2**changed))
 
 
 def _share(rate: Rate) -> str:

@@ -21,7 +21,8 @@ from honewheel.families import modes
 from honewheel.families.embedding import base as bases
 from honewheel.families.weights import tensor_shapes
 
-TOKENS_PER_PASS = 8192
+# Without gradients. On a processor a pass that stays in its caches is a tenth faster.
+TOKENS_PER_PASS = {"cpu": 1024, "cuda": 32_768}
 _SLACK = 1.2  # a pass holds texts up to this much longer than its shortest, and two tokens
 _UNLIMITED = 1 << 20  # tokenizers say 1e30 when they know no limit
 
@@ -46,7 +47,7 @@ class Encoder:
             self.inner.pooler = None
         name = self.st.default_prompt_name
         self.prompt: str | None = self.st.prompts[name] if name else None
-        self.tokens_per_pass = TOKENS_PER_PASS
+        self.tokens_per_pass = TOKENS_PER_PASS[modes.device().type]
         self.bfloat16 = False
 
     @property

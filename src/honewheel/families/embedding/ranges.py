@@ -130,7 +130,7 @@ def _course(method: str) -> dict[str, Range]:
             default=1.0, low=0.01, high=1000.0, log=True, help="gradients are clipped to this norm"
         ),
         "eval_every": Range(
-            default=0.5,
+            default=1.0 if head else 0.5,
             low=0.05,
             high=10.0,
             help="epochs between looks at the validation pairs; a course has at most 30",
