@@ -12,7 +12,7 @@ from honewheel.cli.app import app, wheel
 from honewheel.records import as_dict
 
 puzzles = typer.Typer(
-    no_args_is_help=True, help="Problems with an exact answer: list the kinds, make and score some."
+    no_args_is_help=True, help="Problems with an exact answer: kinds, making, scoring."
 )
 app.add_typer(puzzles, name="puzzles", rich_help_panel=None)
 

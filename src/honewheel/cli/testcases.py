@@ -12,7 +12,7 @@ from honewheel.cli.app import app, wheel
 from honewheel.errors import InputError
 
 testcases = typer.Typer(
-    no_args_is_help=True, help="Test cases from requirements; what reviewers say of them back."
+    no_args_is_help=True, help="Test cases from requirements, and reviews of them."
 )
 app.add_typer(testcases, name="testcases", rich_help_panel=None)
 
