@@ -15,6 +15,13 @@ it at -2 points, and a strict bound at a 2-point margin would never be met. It p
 estimate lost at most `validity_margin` *and* the bound lies above twice that. With 150 items, two
 lost ones pass, three are unclear, four are worse.
 
+**Watched.** Categories of an adversarial diagnostic have a few dozen cases each, too few to prove
+that nothing was lost. They forbid only what is shown: a loss of more than `adversarial_margin`
+whose 95 % interval excludes 0. What is unclear is told and holds nothing up.
+
+**Tiers** are named sets of floors ("production": AUC 95). The report says which are reached; only
+the floors of the required ones forbid.
+
 Failing closed: no baseline, an unreadable or missing number, a suite that is empty, too small or
 saturated, and equal scores on every item never promote. What is worse rejects, what is unclear
 leaves the decision open and says how many prompts would settle it.
@@ -30,7 +37,7 @@ from statistics import NormalDist
 from honewheel.errors import ConfigError
 from honewheel.records import Comparison, Decision, GuardResult, GuardState, Verdict
 
-VERSION = 1
+VERSION = 2
 
 POWER = 0.80
 
@@ -42,7 +49,8 @@ class Policy:
     `floors` maps a comparison's name ("erd", "erd/valid", "suite:legacy") to the least mean the
     challenger may have. `min_items` counts groups: near-copies of a prompt are one.
     `max_latency_ratio` is the most seconds that an answer of the challenger may take for each of
-    the champion's; None asks nothing.
+    the champion's; None asks nothing. `tiers` maps a tier's name to floors that are told and not
+    asked for; those of a tier that is asked for stand in `floors` as well.
     """
 
     benefit_level: float = 0.80
@@ -53,12 +61,14 @@ class Policy:
     floors: Mapping[str, float] = field(default_factory=dict)
     min_items: int = 30
     max_latency_ratio: float | None = None
+    adversarial_margin: float = 0.05
+    tiers: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("benefit_level", "guard_level"):
             if not 0.5 < getattr(self, name) < 1:
                 raise ConfigError(f"gate.{name} = {getattr(self, name)} must be in 0.5 .. 1.")
-        for name in ("min_gain", "margin", "validity_margin"):
+        for name in ("min_gain", "margin", "validity_margin", "adversarial_margin"):
             if not 0 < getattr(self, name) < 1:
                 raise ConfigError(f"gate.{name} = {getattr(self, name)} must be in 0 .. 1.")
         for name, floor in self.floors.items():
@@ -80,6 +90,7 @@ class Evidence:
     `validity` (of the trained tasks) are at `guard_level`. `seconds` and `tokens` are what an
     answer takes on average, (champion, challenger), on all prompts; the lengths are told beside
     the times, since they are free of what else the machine was doing. `slices` only inform.
+    `watched` are categories of an adversarial diagnostic; `notes` sentences on how to read numbers.
     """
 
     primary: Comparison | None
@@ -90,11 +101,22 @@ class Evidence:
     seconds: tuple[float, float] | None = None
     tokens: tuple[float, float] | None = None
     slices: tuple[Comparison, ...] = ()
+    watched: tuple[Comparison, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def everything(self) -> tuple[Comparison, ...]:
         first = () if self.primary is None else (self.primary,)
-        return (*first, *self.trained, *self.guards, *self.validity)
+        return (*first, *self.trained, *self.guards, *self.validity, *self.watched)
+
+    @property
+    def named(self) -> Mapping[str, Comparison]:
+        """What a floor may ask of, by name: everything, and what only informs.
+
+        A task's own metric is there by its name too ("tickets" and "tickets/auc").
+        """
+        by_metric = {f"{one.name}/{one.metric}": one for one in self.trained}
+        return by_metric | {one.name: one for one in (*self.slices, *self.everything)}
 
 
 @dataclass(slots=True)
@@ -129,7 +151,13 @@ def decide(evidence: Evidence, policy: Policy, *, challenger: str, champion: str
         case.steps.append("mend what is named above and run the cycle again")
     return Decision(
         verdict=case.verdict,
-        reasons=(*case.against, *case.unclear, *case.pro),
+        reasons=(
+            *case.against,
+            *case.unclear,
+            *case.pro,
+            *_tiers(evidence, policy),
+            *evidence.notes,
+        ),
         challenger=challenger,
         champion=champion,
         primary=evidence.primary,
@@ -154,6 +182,15 @@ def state(guard: Comparison, margin: float, policy: Policy) -> GuardState:
     if passed:
         return "not worse"
     return "worse" if guard.difference < -allowed and guard.high < 0 else "unclear"
+
+
+def watch(one: Comparison, margin: float) -> GuardState:
+    """What a watched category's comparison says: worse only where a loss is shown."""
+    if one.bound > 0:
+        return "better"
+    if one.difference < -margin - 1e-12 and one.high < 0:
+        return "worse"
+    return "not worse" if one.bound > -margin else "unclear"
 
 
 def needed(spread: float, gain: float, level: float) -> int:
@@ -182,9 +219,15 @@ def _weigh(evidence: Evidence, policy: Policy, case: _Case) -> tuple[GuardResult
     )
     for guard in guards:
         _judge_guard(guard, policy, case)
+    margin = policy.adversarial_margin
+    watched = tuple(
+        GuardResult(comparison=one, margin=margin, state=watch(one, margin))
+        for one in evidence.watched
+    )
+    _judge_watched(watched, case)
     _judge_floors(evidence, policy, case)
     _judge_latency(evidence, policy.max_latency_ratio, case)
-    return guards
+    return (*guards, *watched)
 
 
 def _judge_primary(
@@ -257,6 +300,42 @@ def _judge_guard(guard: GuardResult, policy: Policy, case: _Case) -> None:
         case.pro.append(f"{told}: {guard.state} (margin {_points(margin)}).")
 
 
+def _judge_watched(watched: Iterable[GuardResult], case: _Case) -> None:
+    for guard in watched:
+        one = guard.comparison
+        if guard.state == "worse":
+            case.against.append(
+                f"{_told(one).removesuffix(' prompts')} cases: worse by more than the "
+                f"{_points(guard.margin)} allowed."
+            )
+            case.steps.append(
+                "look at the cases that fail now (honewheel adversarial --version VERSION), and "
+                "record pairs like them"
+            )
+    fine = [one for one in watched if one.state != "worse"]
+    if fine:
+        open_ones = [one.comparison.name for one in fine if one.state == "unclear"]
+        told = f", of {len(open_ones)} of them a loss is not excluded" if open_ones else ""
+        case.pro.append(f"{len(fine)} adversarial categories: no loss is shown{told}.")
+
+
+def _tiers(evidence: Evidence, policy: Policy) -> tuple[str, ...]:
+    """Which of the named tiers the challenger reaches, a sentence each."""
+    measured = evidence.named
+    return tuple(_tier(name, floors, measured) for name, floors in policy.tiers.items())
+
+
+def _tier(name: str, floors: Mapping[str, float], measured: Mapping[str, Comparison]) -> str:
+    short = [
+        f"{what} {100 * measured[what].challenger:.1f} of {100 * floor:.1f}"
+        if what in measured
+        else f"{what} was not measured"
+        for what, floor in floors.items()
+        if what not in measured or measured[what].challenger < floor
+    ]
+    return f"Tier {name}: " + (f"not reached ({'; '.join(short)})." if short else "reached.")
+
+
 def _doubt_guard(one: Comparison, margin: float, policy: Policy, case: _Case) -> None:
     if one.groups < policy.min_items:
         short = policy.min_items - one.groups
@@ -276,7 +355,7 @@ def _doubt_guard(one: Comparison, margin: float, policy: Policy, case: _Case) ->
 
 
 def _judge_floors(evidence: Evidence, policy: Policy, case: _Case) -> None:
-    measured = {one.name: one for one in evidence.everything}
+    measured = evidence.named
     for name, floor in sorted(policy.floors.items()):
         if name not in measured:
             case.unclear.append(f"A floor is set for {name}, which was not measured.")

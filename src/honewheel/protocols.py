@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 from honewheel.records import (
     Check,
@@ -86,9 +86,22 @@ class Range:
         return None
 
 
+START = "start"  # the setting, and in a run's folder what it starts from
+START_RANGE = Range(
+    default="base",
+    choices=("base", "champion"),
+    help="weights that a training begins with; champion: it goes on from the version in use, and "
+    "is shown what that has not learnt, with some replay",
+)
+
+
 @runtime_checkable
 class Task(Protocol):
-    """What an artifact of one kind is. Pure: same arguments, same answer."""
+    """What an artifact of one kind is. Pure: same arguments, same answer.
+
+    The context of something recorded holds its prompt too, under the key `@prompt` (see
+    `honewheel.tasks.asked`), for kinds whose verdict depends on what was asked.
+    """
 
     kind: str  # slug, "mermaid-erd"
     version: str  # changes whenever a verdict could change; part of every cache key
@@ -109,11 +122,83 @@ class Task(Protocol):
 
 
 @runtime_checkable
+class Grouped(Protocol):
+    """What a task may bring beside `Task`: which questions are one, where text cannot tell.
+
+    Symmetric puzzles have nothing in common as texts and one answer but for the symmetry; two
+    that differ in a digit look alike and have nothing in common. Pure, like the task.
+    """
+
+    def group_keys(self, prompt: str, context: Mapping[str, str]) -> tuple[str, ...]:
+        """Responses that share a key are of one group, hence of one split; () leaves it to the
+        text. A response that shares keys with groups of different splits is quarantined.
+        """
+
+    def lesson_key(self, prompt: str, context: Mapping[str, str], output: str) -> str:
+        """Equal for two rows of a group that teach the same: one of them is enough."""
+
+
+@runtime_checkable
+class ChecksRequests(Protocol):
+    """What a task may bring besides: what cannot be asked of it, told before it is recorded."""
+
+    def refuse(self, prompt: str, context: Mapping[str, str]) -> str | None:
+        """Why nothing can be learnt from this request, in words; None when it is fine."""
+
+
+@runtime_checkable
+class ScoresSets(Protocol):
+    """What a task may bring beside `Task`: a score of a whole panel, where the mean of the items'
+    scores says little. Of numbers that put things in order, only the order counts.
+
+    `columns` are metrics of `compare` by name, each [n], an item a place.
+    """
+
+    set_metrics: tuple[str, ...]  # ("auc", "spearman"), each in [-1, 1], more is better
+
+    def set_metric(self, columns: Mapping[str, Any]) -> str:
+        """The one of `set_metrics` that fits what was expected."""
+
+    def set_scores(self, metric: str, columns: Mapping[str, Any], weights: Any) -> Any:
+        """[r] the metric under each row of weights [r, n]; nan where it is undefined."""
+
+    def set_gap(self, metric: str, columns: Mapping[str, Any]) -> str | None:
+        """Why the metric is undefined on these items, in words; None when it is not."""
+
+    def set_notes(
+        self, columns: Mapping[str, Any], tiers: Mapping[str, Mapping[str, float]]
+    ) -> Sequence[str]:
+        """What a reader of the numbers has to know, a clause each; `tiers` are the named floors
+        that were asked for (tier -> metric -> least value).
+        """
+
+
+@runtime_checkable
 class KnowsMachine(Protocol):
     """What a family may bring besides: what it can do on this machine, for `honewheel doctor`."""
 
     def machine(self) -> Sequence[Finding]:
         """One finding a fact (`code` names it); of severity error when training is impossible."""
+
+
+@runtime_checkable
+class NeedsPackages(Protocol):
+    """What a family brings whose training takes packages that a light installation lacks."""
+
+    def require(self) -> None:
+        """Raise MissingExtra when one of them is not installed. Imports nothing heavy."""
+
+
+@runtime_checkable
+class WarmStarts(Protocol):
+    """What a family brings that can go on from a version: it lists `START_RANGE` as "start".
+
+    `train` then finds a verified copy of the version's folder in `run_dir/start`, there exactly
+    when `spec.start_files` names one.
+    """
+
+    def check_start(self, spec: Spec, start: Path) -> Sequence[Finding]:
+        """Refusals, with the numbers, where `spec` cannot go on from the version in `start`."""
 
 
 class Model(Protocol):
@@ -136,10 +221,22 @@ class Model(Protocol):
 class Streaming(Protocol):
     """What a model may bring beside `Model`: answers in pieces, for the gateway."""
 
-    def stream(self, item: Item, decoding: Decoding) -> Generator[str, None, bool]:
+    def stream(self, item: Item, decoding: Decoding) -> Generator[str, None, Prediction]:
         """The answer to one item as it comes; the pieces together are what `predict` gives.
 
-        Returns whether it ended by itself, as `Prediction.stopped` does.
+        Returns what `predict` gives.
+        """
+
+
+@runtime_checkable
+class SharesBase(Protocol):
+    """What a family brings that answers for several versions of a base from one copy of it."""
+
+    def open_beside(self, other: Any, version_dir: Path | None) -> Model | None:
+        """A version that answers from the weights of `other`, an open version of the same base.
+
+        None when it has weights of its own. Versions that share are asked one at a time, and each
+        answers as it does alone; the memory is freed when the last of them is closed.
         """
 
 

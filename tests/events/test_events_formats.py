@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from honewheel.errors import InputError
 from honewheel.events import formats, ingest
 from honewheel.events.formats import Reading
-from honewheel.tasks.similarity import Similarity
+from honewheel.tasks.similarity import Similarity, pair
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 READING = Reading(task="erd")
@@ -145,10 +145,9 @@ def test_a_kto_row_of_messages_keeps_the_conversation() -> None:
 
 def test_a_triplet_is_two_pairs() -> None:
     near, far = rows("triplets", {"anchor": "a", "positive": "b", "negative": "c"})
-    assert near["context"] == {"first": "a", "second": "b"}
-    assert far["context"] == {"first": "a", "second": "c"}
+    assert pair(near["prompt"], {}) == ("a", "b")
+    assert pair(far["prompt"], {}) == ("a", "c")
     assert (near["demonstration"], far["demonstration"]) == ("1", "0")
-    assert near["prompt"] == far["prompt"]
     assert len(rows("triplets", {"anchor": "a", "positive": "b"})) == 1
 
 
@@ -164,8 +163,26 @@ def test_a_pair_s_score_is_a_share_of_the_scale() -> None:
 def test_a_pair_s_answer_is_valid_of_its_kind(share: float, scale: float) -> None:
     record = {"sentence1": "a", "sentence2": "b", "score": share * scale}
     row = rows("pairs", record, Reading(task="same", scale=scale))[0]
-    check = Similarity().check(row["demonstration"], row["context"])
+    check = Similarity().check(row["demonstration"], {})
     assert check.valid, row
+    assert Similarity().refuse(row["prompt"], {}) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "similarity"),
+    [
+        ({"same": "yes"}, "1"),
+        ({"same": False}, "0"),
+        ({"duplicate": 1}, "1"),
+        ({"is_duplicate": "0"}, "0"),
+        ({"label": 1}, "1"),
+        ({"score": 0.7}, "0.7"),
+    ],
+)
+def test_sameness_is_said_in_words_or_numbers(said: dict[str, Any], similarity: str) -> None:
+    row = rows("pairs", {"text_a": "one", "text_b": "two", "label_a": "x", **said})[0]
+    assert row["demonstration"] == similarity
+    assert row["context"] == {"label_a": "x"}
 
 
 # --- request logs -----------------------------------------------------------------------------
@@ -395,6 +412,9 @@ def test_a_preference_is_feedback_that_names_the_beaten_response() -> None:
         ("pairs", {"sentence1": "a", "sentence2": "b", "score": "nan"}, "score is nan"),
         ("pairs", {"sentence1": "a", "sentence2": "b", "score": True}, "score is no number"),
         ("triplets", {"anchor": "a", "positive": None}, "positive is missing"),
+        ("triplets", {"anchor": "a", "positive": "A "}, "teaches nothing"),
+        ("pairs", {"text1": "a", "text2": "b", "same": "maybe"}, "neither yes nor no"),
+        ("pairs", {"a": "a", "b": " ", "score": 1}, "b is empty"),
         ("openai", {"request": {}, "response": {"choices": []}}, "list of messages is missing"),
         ("langfuse", {"input": 3, "output": "x"}, "input is neither text nor messages"),
         ("label-studio", {"data": {"text": "x"}, "annotations": []}, "it holds text"),

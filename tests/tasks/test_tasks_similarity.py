@@ -20,7 +20,8 @@ def test_spellings_of_one_number_are_equal(text):
     assert TASK.check(text, {}).score == 1
     assert TASK.facts(text, {}) == {("similarity", "0.85")}
     found = TASK.compare(text, "0.85", {})
-    assert found == {"score": 1, "valid": 1, "exact": 1, "equivalent": 1, "absolute_error": 0}
+    same = {"score": 1, "valid": 1, "exact": 1, "equivalent": 1, "absolute_error": 0}
+    assert found == {**same, "answer": 0.85, "expected": 0.85}
 
 
 @pytest.mark.parametrize(
@@ -60,7 +61,11 @@ def test_the_score_is_one_less_the_absolute_error_and_symmetric(one, two):
     found = TASK.compare(str(one), str(two), {})
     assert found["absolute_error"] == pytest.approx(abs(one - two))
     assert found["score"] == pytest.approx(1 - abs(one - two))
-    assert found == TASK.compare(str(two), str(one), {})
+    other = TASK.compare(str(two), str(one), {})
+    assert (
+        (found["answer"], found["expected"]) == (other["expected"], other["answer"]) == (one, two)
+    )
+    assert found["score"] == other["score"]
     assert (found["exact"] == 1) == (one == two)
 
 

@@ -19,13 +19,14 @@ DONE, FAILED, REFUSED, USAGE = 0, 1, 2, 3
 _INTERRUPTED = 130  # what shells expect after Ctrl-C
 SECTIONS = {
     "Start": "demo init doctor config",
-    "Feedback": "record import suite ask",
+    "Feedback": "record import pairs suite puzzles ask",
     "Training data": "synthesize sample quarantine dataset",
     "The wheel": "due cycle worker jobs report ablate search",
-    "Looking": "status versions show diff trend failures trace explain",
+    "Looking": "status versions show diff trend failures adversarial trace explain",
     "Champions": "watch promote rollback",
+    "Test cases": "testcases",
     "Embeddings": "embed reindex search-similar",
-    "Service": "serve keys audit",
+    "Service": "serve keys audit webhooks",
     "Housekeeping": "gc forget",
 }
 VERBS = " ".join(SECTIONS.values()).split()
@@ -41,7 +42,7 @@ class _Flow(TyperGroup):
             with formatter.section(title):
                 rows = [(verb, self.commands[verb]) for verb in verbs.split()]
                 formatter.write_dl(
-                    [(verb.ljust(10), one.get_short_help_str(width)) for verb, one in rows]
+                    [(verb.ljust(11), one.get_short_help_str(width)) for verb, one in rows]
                 )
 
 
@@ -103,20 +104,25 @@ def register() -> None:
         embed,
         feedback,
         forget,
+        pairs,
         project,
+        puzzles,
         quarantine,
         queue,
         search,
         serve,
         synthesize,
+        testcases,
         trend,
         versions,
         watch,
+        webhooks,
         worker,
     )
 
     verbs = ablate, cycle, dataset, embed, feedback, project, quarantine, queue, search, serve
-    more = forget, synthesize, trend, versions, watch, worker
+    more = forget, pairs, puzzles, synthesize, testcases, trend, versions, watch, webhooks, worker
+
     assert all((*verbs, *more))  # importing them is all there is to do
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from honewheel.cli import show
 from honewheel.cli.app import FAILED, app, wheel
 from honewheel.errors import ConfigError
+from honewheel.records import count
 
 if TYPE_CHECKING:
     from honewheel.config import Config
@@ -29,8 +30,8 @@ def init(
         show.out({"file": str(path)})
         return
     show.say(f"wrote {path}")
-    show.say("Next: honewheel import FEEDBACK.jsonl   (or record from Python, see docs/)")
-    show.say("      honewheel cycle")
+    show.say("Next: honewheel import FEEDBACK.jsonl   (or from Python: hw.open().record(...))")
+    show.say("      honewheel cycle                   (honewheel --help lists every verb)")
 
 
 @app.command()
@@ -104,7 +105,8 @@ def gc(
     else:
         verb = "would remove" if dry_run else "removed"
         show.say(
-            f"{verb} {len(found['files']):,} files and {len(found['runs']):,} run folders, "
+            f"{verb} {count(len(found['files']), 'file')} and "
+            f"{count(len(found['runs']), 'run folder')}, "
             f"{found['bytes'] / 1e6:,.1f} MB; kept {found['kept']:,} that versions need"
         )
 
@@ -132,14 +134,20 @@ def demo(
     ),
     quick: Annotated[bool, typer.Option("--quick", help="One cycle only.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of the simulated team.")] = 0,
+    family: Annotated[
+        Literal["causal-lm", "embedding"],
+        typer.Option(help="Diagrams by a language model, or like tickets by an embedding model."),
+    ] = "causal-lm",
     as_json: show.Json = False,
 ) -> None:
     """See the wheel turn: no network, no GPU, no data of yours."""
     from honewheel.cli.app import call
-    from honewheel.demo.run import run
+    from honewheel.demo import run as artifacts
+    from honewheel.demo import similar
 
+    play = similar.run if family == "embedding" else artifacts.run
     with show.Watcher() as watch:
-        found = run(
+        found = play(
             folder.resolve(), quick=quick, seed=seed, command=call, say=show.say, listen=watch
         )
     if as_json:

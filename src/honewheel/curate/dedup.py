@@ -2,7 +2,7 @@
 
 Groups are by prompt *and* context: two outputs for one prompt share a group. A signature row
 mixes one MinHash of the prompt with one of the context, so two signatures agree in a share of
-rows that estimates J(prompts) x J(contexts). Questions that share one long schema are therefore
+rows that estimates J(prompts) x J(contexts). Keys that share one long schema are therefore
 not linked by the schema, and one instruction over different documents is not linked by the
 instruction. MinHash: Broder 1997; banding: Leskovec, Rajaraman & Ullman, "Mining of Massive
 Datasets", section 3.4.
@@ -24,6 +24,7 @@ from rensa import RMinHash
 from honewheel.curate import shingles, text
 from honewheel.errors import InputError
 from honewheel.records import Split
+from honewheel.tasks import pairs
 
 PERMUTATIONS = 128
 BANDS = 16
@@ -32,7 +33,7 @@ SHINGLE = 3  # words; a one-word edit of a 30-word prompt leaves 0.81, two edits
 THRESHOLD = 0.7
 
 # Signatures compare only within one version of the text forms, of this file and of the library.
-VERSION = f"3.{shingles.VERSION}.{RMinHash.ALGORITHM_VERSION}"
+VERSION = f"4.{shingles.VERSION}.{RMinHash.ALGORITHM_VERSION}"
 
 _SEED = 20_011
 _PROMPT_FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, so multiplication mod 2^64 is a bijection
@@ -69,9 +70,15 @@ class Link(NamedTuple):
 
 
 def exact_key(prompt: str, context: Mapping[str, str]) -> str:
-    """blake2b (32 hex digits) of the canonical prompt and context, keys in sorted order."""
-    parts = [text.canonical(prompt)]
-    parts += [f"{key}\x1f{text.canonical(context[key])}" for key in sorted(context)]
+    """blake2b (32 hex digits) of the canonical prompt and context, keys in sorted order.
+
+    Of a pair of texts it is that of the two, in either order, whatever else the context says.
+    """
+    if (two := pairs.texts(prompt, context)) is not None:
+        parts = ["\x1fpair", *sorted(map(text.canonical, two))]
+    else:
+        parts = [text.canonical(prompt)]
+        parts += [f"{key}\x1f{text.canonical(context[key])}" for key in sorted(context)]
     quoted = f"[{', '.join(map(encode_basestring_ascii, parts))}]"  # json.dumps, in half the time
     return hashlib.blake2b(quoted.encode(), digest_size=16).hexdigest()
 
@@ -125,7 +132,13 @@ def all_bands(signed: Sequence[bytes]) -> list[tuple[int, ...]]:
 
 
 def similarity(left: bytes, right: bytes) -> float:
-    """Share of equal rows in [0, 1]; estimates the product of Jaccards with sd <= 0.045."""
+    """Share of equal rows in [0, 1]; estimates the product of Jaccards with sd <= 0.045.
+
+    A pair of texts is stored with a signature for each, one behind the other: of those the most
+    alike count.
+    """
+    if left and right and (len(left) > _BYTES or len(right) > _BYTES):
+        return max(similarity(a, b) for a in _parts(left) for b in _parts(right))
     if len(left) != len(right):
         raise InputError(
             f"Signatures of {len(left)} and {len(right)} bytes cannot be compared. They were "
@@ -133,6 +146,10 @@ def similarity(left: bytes, right: bytes) -> float:
         )
     same = np.frombuffer(left, "<u4") == np.frombuffer(right, "<u4")
     return int(np.count_nonzero(same)) / len(same)
+
+
+def _parts(signed: bytes) -> list[bytes]:
+    return [signed[at : at + _BYTES] for at in range(0, len(signed), _BYTES)]
 
 
 def link(
@@ -164,11 +181,12 @@ def link(
         split=twin.split,
         twin=twin.response_id,
         similarity=score,
-        quarantined=_bridge(near),
+        quarantined=bridge(near),
     )
 
 
-def _bridge(near: list[tuple[float, Candidate]]) -> str | None:
+def bridge(near: Sequence[tuple[float, Candidate]]) -> str | None:
+    """Why the nearest of these must not be joined: others of them have another split."""
     score, twin = near[0]
     for other_score, other in near[1:]:
         if other.split != twin.split:

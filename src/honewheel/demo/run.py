@@ -64,8 +64,8 @@ def run(
         MissingExtra: a package that training needs is not installed; no folder is made.
         HonewheelError: a step ended otherwise than the demo expects.
     """
-    _require_empty(folder)
-    _require_packages()
+    require_empty(folder)
+    require_packages(_PACKAGES, "train")
     started = time.monotonic()
     stage = Stage(folder, command, say)
     say(f"A project in {folder}. Its team asks the base model first.")
@@ -85,7 +85,7 @@ def run(
     stage.do("explain", found.corrected)
     stage.do("versions")
     seconds = time.monotonic() - started
-    _farewell(stage, seconds)
+    farewell(stage, seconds)
     return {
         "folder": str(folder),
         "seed": seed,
@@ -139,7 +139,8 @@ def _without_replay(stage: Stage, promoted: bool) -> None:
         stage.do("promote", f"{project.MODEL}@1")
 
 
-def _require_empty(folder: Path) -> None:
+def require_empty(folder: Path) -> None:
+    """Nothing when the folder is empty or not there. Raises InputError."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(
             f"{folder} is not empty; the demo touches nothing that is there. Give another place: "
@@ -147,18 +148,20 @@ def _require_empty(folder: Path) -> None:
         )
 
 
-def _require_packages() -> None:
-    for package in _PACKAGES:
+def require_packages(packages: Sequence[str], extra: str) -> None:
+    """Nothing when all are installed. Raises MissingExtra naming the extra that brings them."""
+    for package in packages:
         if find_spec(package) is None:
-            raise MissingExtra("The demo", package, "train")
+            raise MissingExtra("The demo", package.replace("_", "-"), extra)
 
 
-def _farewell(stage: Stage, seconds: float) -> None:
+def farewell(stage: Stage, seconds: float) -> None:
+    """Where the reports lie, and what a user does next."""
     stage.say(f"\nDone in {seconds:,.0f} s. Everything above was measured on this machine.")
     for path in sorted((stage.folder / ".honewheel" / "reports").glob("*/*.html")):
         stage.say(f"report   {path}")
     stage.say("Next: honewheel init in your own project, then honewheel import FEEDBACK.jsonl;")
-    stage.say("      docs/tutorial.md walks through it with your model and your tasks.")
+    stage.say("      honewheel --help lists the verbs in the order in which you will need them.")
 
 
 def _now() -> datetime:

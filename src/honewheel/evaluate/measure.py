@@ -8,11 +8,14 @@ from itertools import chain
 from typing import TypeAlias
 
 from honewheel.errors import InputError, NotEnoughData
+from honewheel.evaluate import setwise
 from honewheel.evaluate.compare import RESAMPLES, compare, pooled
+from honewheel.evaluate.setwise import Statistic
 from honewheel.gate import Evidence, Policy
+from honewheel.protocols import ScoresSets
 from honewheel.records import Comparison, EvalRow
 
-VERSION = 1
+VERSION = 2
 
 _Found: TypeAlias = tuple[Comparison, ...]
 _How: TypeAlias = Callable[..., Comparison]
@@ -36,17 +39,31 @@ def measure(
     newest: Container[str] = (),
     seed: int = 0,
     resamples: int = RESAMPLES,
+    sets: Mapping[str, ScoresSets] | None = None,
+    chosen: Mapping[str, str] | None = None,
+    watched: Mapping[str, Sides] | None = None,
 ) -> Evidence:
     """Every comparison the gate needs; what cannot be compared becomes a problem, not a gap.
 
     `panels` maps tasks to the rows of their test panel, `suites` names to those of a frozen or
     guard suite; a suite is always a guard, whatever its task. `trained` are the dataset's tasks.
     `newest` are items of the panels that are compared once more by themselves: what was asked
-    last resembles most what will be asked next.
+    last resembles most what will be asked next. `sets` are the tasks that score whole panels, by
+    name: their set metric (`chosen`, else the one that fits the rows) stands for the mean score.
+    `watched` are rows with a metric `passed`, of an adversarial diagnostic, by category.
     """
     problems: list[str] = []
+    scored = _statistics(panels, sets or {}, chosen or {})
 
-    def attempt(how: _How, name: str, metric: str, sides: Sides, level: float) -> _Found:
+    def attempt(
+        how: _How,
+        name: str,
+        metric: str,
+        sides: Sides,
+        level: float,
+        statistics: Mapping[str, Statistic] | None = None,
+        told: list[str] = problems,
+    ) -> _Found:
         try:
             found = how(
                 name,
@@ -57,9 +74,10 @@ def measure(
                 seed=seed,
                 base_rows=sides.base,
                 resamples=resamples,
+                statistics=statistics,
             )
         except (InputError, NotEnoughData) as error:
-            problems.append(str(error))
+            told.append(str(error))
             return ()
         return (found,)
 
@@ -70,24 +88,94 @@ def measure(
     guarded = {task: panels[task] for task in sorted(panels) if task not in own or len(own) > 1}
     guarded |= {f"suite:{name}": suites[name] for name in sorted(suites)}
     benefit, guard = policy.benefit_level, policy.guard_level
-    primary = attempt(pooled, " + ".join(own), "score", _together(panels, own), benefit)
-    scores = [attempt(compare, task, "score", panels[task], benefit) for task in own]
-    guards = [attempt(compare, name, "score", guarded[name], guard) for name in guarded]
+
+    def fitting(name: str) -> dict[str, Statistic]:
+        """A panel's own set metric; of a suite the one that fits its rows."""
+        return scored if name in panels else _statistics_of(guarded[name], sets or {})
+
+    primary = attempt(pooled, " + ".join(own), "score", _together(panels, own), benefit, scored)
+    scores = [attempt(compare, task, "score", panels[task], benefit, scored) for task in own]
+    guards = [
+        attempt(compare, name, "score", guarded[name], guard, fitting(name)) for name in guarded
+    ]
     late = {task: _among(panels[task], newest) for task in sorted(panels)}
     slices = [
-        attempt(compare, f"{task}/newest", "score", sides, guard)
+        # Of a few new items a set metric may be undefined, and nothing rests on them.
+        attempt(compare, f"{task}/newest", "score", sides, guard, scored, told=[])
         for task, sides in late.items()
         if sides.challenger
     ]
+    aspects = [
+        attempt(compare, f"{task}/{other.name}", "score", panels[task], guard, {task: other}, [])
+        for task in own
+        if task in scored
+        for other in _others(scored[task])
+    ]
+    kept = {name: (watched or {})[name] for name in sorted(watched or {})}
     valid = [attempt(compare, f"{task}/valid", "valid", panels[task], guard) for task in own]
     return Evidence(
         primary=next(iter(primary), None),
         trained=tuple(chain.from_iterable(scores)),
         guards=tuple(chain.from_iterable(guards)),
         validity=tuple(chain.from_iterable(valid)),
-        slices=tuple(chain.from_iterable(slices)),
+        slices=tuple(chain.from_iterable((*slices, *aspects))),
+        watched=tuple(
+            chain.from_iterable(
+                attempt(compare, f"adversarial:{name}", "passed", sides, guard)
+                for name, sides in kept.items()
+            )
+        ),
+        notes=_notes(panels, own, scored, policy),
         problems=tuple(dict.fromkeys(problems)),
     )
+
+
+def _statistics(
+    panels: Mapping[str, Sides], sets: Mapping[str, ScoresSets], chosen: Mapping[str, str]
+) -> dict[str, Statistic]:
+    """The set metric of each task that has one and was not told to do without ("score")."""
+    found: dict[str, Statistic] = {}
+    for task, scorer in sets.items():
+        rows = panels[task].champion if task in panels else ()
+        if chosen.get(task) == "score" or not rows:
+            continue
+        name = chosen.get(task) or scorer.set_metric(setwise.columns(rows))
+        found[task] = Statistic(scorer, name)
+    return found
+
+
+def _statistics_of(sides: Sides, sets: Mapping[str, ScoresSets]) -> dict[str, Statistic]:
+    return {
+        task: Statistic(sets[task], sets[task].set_metric(setwise.columns(sides.champion)))
+        for task in {row.task for row in sides.champion} & sets.keys()
+    }
+
+
+def _others(chosen: Statistic) -> list[Statistic]:
+    """The set metrics that only inform."""
+    return [Statistic(chosen.task, name) for name in chosen.task.set_metrics if name != chosen.name]
+
+
+def _notes(
+    panels: Mapping[str, Sides],
+    own: Sequence[str],
+    scored: Mapping[str, Statistic],
+    policy: Policy,
+) -> tuple[str, ...]:
+    """What the challenger's numbers cannot say by themselves, a sentence each."""
+    found: list[str] = []
+    for task in (one for one in own if one in scored):
+        asked = {
+            tier: {
+                name.removeprefix(f"{task}/"): floor
+                for name, floor in floors.items()
+                if name.startswith(f"{task}/")
+            }
+            for tier, floors in policy.tiers.items()
+        }
+        rows = setwise.columns(panels[task].challenger)
+        found += [f"{task}: {note}." for note in scored[task].task.set_notes(rows, asked)]
+    return tuple(found)
 
 
 def _among(sides: Sides, items: Container[str]) -> Sides:

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from honewheel import plugins
 from honewheel.config import Config
 from honewheel.errors import ConfigError, InputError
 from honewheel.events import ingest, redact
 from honewheel.events.ingest import Entry
+from honewheel.protocols import ChecksRequests
+from honewheel.records import Response
 
 
 def accept(config: Config, row: Mapping[str, Any], now: datetime) -> Entry:
@@ -19,8 +22,17 @@ def accept(config: Config, row: Mapping[str, Any], now: datetime) -> Entry:
     """
     found = ingest.entry(row, now=now, fresh_id=True)
     if found.response:
-        config.task(found.response.task)
+        require_fit(found.response, config.task(found.response.task).kind)
     return redact.entry(found) if config.settings.events.redact else found
+
+
+def require_fit(response: Response, kind: str) -> None:
+    """Nothing when a task of this kind can learn of such a request. Raises InputError."""
+    task = plugins.task(kind)
+    if isinstance(task, ChecksRequests):
+        reason = task.refuse(response.prompt, response.context)
+        if reason is not None:
+            raise InputError(reason)
 
 
 def accept_or_reason(config: Config, row: Mapping[str, Any], now: datetime) -> Entry | InputError:

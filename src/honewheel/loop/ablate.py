@@ -19,7 +19,8 @@ from honewheel.config import Config
 from honewheel.errors import InputError, NotEnoughData
 from honewheel.evaluate import ablate
 from honewheel.evaluate.ablate import Effect
-from honewheel.loop import material, proof, techniques
+from honewheel.loop import material, proof, ready, techniques
+from honewheel.loop import start as starts
 from honewheel.loop.material import Material
 from honewheel.loop.registry import CHAMPION
 from honewheel.loop.rehearsal import Outcome, Rehearsal, Stage
@@ -85,6 +86,7 @@ class Study:
     ) -> None:
         if seeds < 1:
             raise InputError(f"An ablation needs at least 1 seed, not {seeds}.")
+        ready.require(config, model)
         self.store, self.config, self.model, self.clock = store, config, model, clock
         self.seeds = range(config.settings.curate.seed, config.settings.curate.seed + seeds)
         self.folder = config.state / "ablate"
@@ -96,14 +98,17 @@ class Study:
 
     def open(self, listen: Listener) -> None:
         """Read the log and fix what is asked. Raises NotEnoughData without held-out prompts."""
+        champion = self._champion()
+        self.begin = starts.of(self.store, self.config, self.model, champion)
         self.material: Material = material.gather(
             self.store,
             self.config,
             self.model,
-            self._champion(),
+            champion,
             self.as_of_seq,
             self.clock(),
             listen,
+            self.begin,
         )
         names = [suite.name for suite in self.material.suites]
         self.suites: list[Suite] = proof.panels(
@@ -171,7 +176,9 @@ class Study:
             how: list[Json] = [VERSION, dataset.hash, spec.hash, *(s.hash for s in self.suites)]
             judges = proof.judges(self.config, self.suites)
             key = digest([*how, as_dict(self._decoding()), judges])
-            self.known[name] = Rehearsal(dataset=dataset, spec=spec, key=key)
+            self.known[name] = Rehearsal(
+                dataset=dataset, spec=spec, key=key, start=self.begin.folder
+            )
         return self.known[name]
 
     def _spec(self, arm: Config, seed: int) -> Spec:
@@ -183,6 +190,7 @@ class Study:
             method=arm.method(self.model),
             settings=settings | ({} if self.updates is None else {"updates": self.updates}),
             seed=seed,
+            start_files=self.begin.files,
         )
 
     def _champion(self) -> Version | None:

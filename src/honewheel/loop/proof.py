@@ -14,6 +14,7 @@ from honewheel.curate import panel
 from honewheel.evaluate import metrics
 from honewheel.evaluate.measure import Sides
 from honewheel.loop import intake
+from honewheel.protocols import ScoresSets
 from honewheel.records import (
     Decoding,
     EvalRow,
@@ -21,6 +22,7 @@ from honewheel.records import (
     Json,
     Prediction,
     Progress,
+    Split,
     Suite,
     Version,
     as_dict,
@@ -53,15 +55,26 @@ def held_back(store: Store, config: Config, model: str, as_of_seq: int) -> list[
     return [item for task in tasks for item in _panel(store, config, task, as_of_seq, None)]
 
 
+def dev(store: Store, config: Config, task: str, as_of_seq: int) -> tuple[Item, ...]:
+    """The validation items of a task, as many as a panel has: where thresholds are fixed."""
+    return _panel(store, config, task, as_of_seq, config.settings.evaluate.panel_size, "val")
+
+
 def _panel(
-    store: Store, config: Config, task: str, as_of_seq: int, size: int | None
+    store: Store,
+    config: Config,
+    task: str,
+    as_of_seq: int,
+    size: int | None,
+    split: Split = "test",
 ) -> tuple[Item, ...]:
     return panel.panel(
-        store.log.events([task], as_of_seq, split="test"),
+        store.log.events([task], as_of_seq, split=split),
         check=intake.checker(config),
         size=size,
         min_value=config.settings.curate.min_value,
         exclude_sources=config.settings.curate.unheard,
+        split=split,
     )
 
 
@@ -86,6 +99,12 @@ def judges(config: Config, suites: Sequence[Suite]) -> Json:
     """Task -> version of the check that scores it; part of the evaluation's identity."""
     tasks = sorted({suite.task for suite in suites})
     return {task: plugins.task(config.task(task).kind).version for task in tasks}
+
+
+def scorers(config: Config, model: str) -> dict[str, ScoresSets]:
+    """Task -> its kind, for the tasks of a model that score whole panels."""
+    kinds = {name: plugins.task(config.task(name).kind) for name in config.model(model)[1].tasks}
+    return {name: kind for name, kind in kinds.items() if isinstance(kind, ScoresSets)}
 
 
 def score(

@@ -1,0 +1,127 @@
+"""Verbs for models that say how alike two texts are: feedback on pairs, and reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from honewheel.errors import InputError
+from honewheel.records import Progress
+from honewheel.wheel.base import nobody
+from honewheel.wheel.said import Said
+
+if TYPE_CHECKING:
+    from honewheel.curate.labelled import Made
+
+
+class Compared(Said):
+    """Similarity feedback in, and reports on pairs and adversarial cases out."""
+
+    def say_similar(
+        self,
+        a: str,
+        b: str,
+        similarity: float,
+        *,
+        task: str | None = None,
+        source: str = "unknown",
+        labels: tuple[str, str] | None = None,
+    ) -> str:
+        """Record how alike two texts are, from 0 (not the same) to 1 (the same); the event id.
+
+        `task` may be left out where one is of kind similarity; `labels` are what each text is
+        about. Raises InputError (an empty text, one text twice, a number outside 0 .. 1),
+        ConfigError.
+        """
+        from honewheel.events.formats import pairs
+        from honewheel.loop import likeness
+
+        name = likeness.task_of(self.config, task)
+        about = {} if labels is None else {"label_a": labels[0], "label_b": labels[1]}
+        row = pairs.row(a, b, similarity, about)
+        return self.record(task=name, source=source, **row)
+
+    def import_labelled(self, path: str | Path, *, task: str | None = None, **how: Any) -> Made:
+        """Pairs out of a file of labelled texts: one label is 1, two are 0; half and half.
+
+        `how` are the fields of `likeness.From`: text, label (columns), per_text, most,
+        whole_labels, seed, source. Raises InputError, NotEnoughData, ConfigError.
+        """
+        from honewheel.loop import likeness
+
+        name = likeness.task_of(self.config, task)
+        return likeness.import_labelled(
+            self.store, self.config, Path(path), name, likeness.From(**how), self.clock()
+        )
+
+    def pairs_report(
+        self,
+        task: str | None = None,
+        *,
+        version: str | None = None,
+        against: str | None = None,
+        suite: str | None = None,
+        on_progress: Callable[[Progress], None] = nobody,
+    ) -> dict[str, Any]:
+        """Everything measurable of a version on held-out pairs; see docs/how-to/similarity.md.
+
+        `version` is the champion and `against` the base, unless told; `suite` a frozen suite in
+        place of the panels. Raises NotEnoughData, NotFound, ConfigError.
+        """
+        from honewheel.loop import likeness
+
+        return likeness.report(
+            self.store,
+            self.config,
+            likeness.task_of(self.config, task),
+            version=version,
+            against=against,
+            suite=suite,
+            now=self.clock(),
+            listen=on_progress,
+        )
+
+    def adversarial(
+        self,
+        texts: Sequence[str] | str | Path | None = None,
+        *,
+        task: str | None = None,
+        suite: str | None = None,
+        version: str | None = None,
+        against: str | None = None,
+        cases: int | None = None,
+        threshold: float | None = None,
+        on_progress: Callable[[Progress], None] = nobody,
+    ) -> dict[str, Any]:
+        """What small edits of these texts do to a version: a line a category, and what flipped.
+
+        `texts` are texts, or a file of them (one a line, or a column `text`); None takes the
+        held-out pairs, of `suite` if it is named. `cases` is per category. The threshold is that
+        of the validation pairs unless given. `against` is another version, by default the
+        champion. Raises NotEnoughData, NotFound, InputError, ConfigError.
+        """
+        from honewheel.loop import diagnosis, intake, likeness, registry
+
+        if cases is not None and cases < 1:
+            raise InputError(f"cases is {cases}; it is at least 1 a category.")
+        name = likeness.task_of(self.config, task)
+        model = likeness.model_of(self.config, name)
+        registry.ensure_champion(self.store, self.config, model, self.clock())
+        intake.run(self.store, self.config, listen=on_progress)
+        if isinstance(texts, str | Path):
+            texts = likeness.read_texts(Path(texts))
+        found = (
+            diagnosis.held(likeness.suites(self.store, self.config, name, suite), name)
+            if texts is None
+            else [(one, one, 0.0) for one in texts]
+        )
+        question = diagnosis.Question(
+            task=name,
+            version=registry.find(self.store, self.config, version or model),
+            against=registry.find(self.store, self.config, against or model),
+            texts=found,
+            cases=cases,
+            threshold=threshold,
+        )
+        return diagnosis.report(self.store, self.config, question, on_progress)
