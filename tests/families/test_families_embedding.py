@@ -56,8 +56,18 @@ def answers(base: Path, version: Path | None) -> list[float]:
     ("method", "gain", "changes"),
     [
         ("head", 0.2, {"learning_rate": 0.03}),
-        ("lora", 0.02, {"learning_rate": 3e-3, "epochs": 15, "batch_size": 32, "patience": 50}),
-        ("full", 0.3, {"learning_rate": 2e-3, "epochs": 15, "batch_size": 32}),
+        pytest.param(
+            *(
+                "lora",
+                0.02,
+                {"learning_rate": 3e-3, "epochs": 15, "batch_size": 32, "patience": 50},
+            ),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            *("full", 0.3, {"learning_rate": 2e-3, "epochs": 15, "batch_size": 32}),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_each_rung_learns_intents_and_answers_held_out_pairs_better(
@@ -122,6 +132,7 @@ def test_the_start_is_kept_where_training_only_makes_it_worse(bert: Path, tmp_pa
     assert report(tmp_path / "last")["best_update"] == 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
