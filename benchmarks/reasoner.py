@@ -44,6 +44,9 @@ LOG = FOLDER.with_suffix(".jsonl")
 SEEDS = (0, 1, 2)
 GO_ON = 3  # exit code: the time is over, there is more to do
 FAMILY = ReasonerFamily()
+# Updates of 9x9 that cost as many operations: a segment of trm is 6 calls of its net and 3 backward
+# (twice a call each), one of hrm 6, 6 more to look ahead, and 2 backward.
+NINE = {"trm": 1000, "hrm": 750}
 OLD, NEW = "sudoku", "latin"  # the rule that is known, and the one that corrections teach
 
 
@@ -72,20 +75,22 @@ def jobs() -> Iterator[Job]:
             base="honewheel/reasoner-tiny",
             settings={"learning_rate": 2e-3, "updates": 250, "eval_every": 50},
         )
-        for arm in ("corrected", "shuffled", "old-only"):
+        arms = ("corrected", "shuffled", "old-only")
+        for arm in (*arms, "no-replay", "task-only") if seed == 0 else arms:
             yield Job(
                 part="feedback",
                 arm=arm,
                 seed=seed,
                 base="honewheel/reasoner-tiny",
                 start=f"sudoku4-{seed}",
-                settings={"learning_rate": 1e-3, "updates": 200, "eval_every": 50},
+                settings={"learning_rate": 1e-3, "updates": 200, "eval_every": 50}
+                | ({"task_first": 1.0} if arm == "task-only" else {}),
             )
     for seed in SEEDS:
         yield Job(
             part="bva",
             seed=seed,
-            base="honewheel/reasoner-tiny",
+            base="honewheel/reasoner-tiny-mlp",
             settings={"learning_rate": 2e-3, "updates": 500, "eval_every": 100},
         )
     yield Job(
@@ -107,6 +112,20 @@ def jobs() -> Iterator[Job]:
                 "eval_every": 100,
             },
         )
+    for arm, updates in NINE.items():
+        yield Job(
+            part="sudoku9",
+            arm=arm,
+            seed=0,
+            base=f"honewheel/reasoner-small{'' if arm == 'trm' else '-hrm'}",
+            settings={
+                "learning_rate": 1e-3,
+                "updates": updates,
+                "batch_size": 32,
+                "eval_every": 125,
+                "loss": "stablemax",
+            },
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +145,10 @@ def sudoku(size: str) -> data.Problems:
         size,
         "standard",
         task=OLD,
-        made=2200 if size == "4" else 1500,
+        made={"4": 2200, "6": 1500, "9": 1200}[size],
         train=1000,
-        val=100,
-        test=400 if size == "6" else 300,
+        val=50 if size == "9" else 100,
+        test={"4": 300, "6": 400, "9": 150}[size],
     )
 
 
@@ -161,7 +180,7 @@ def tables() -> data.Problems:
 
 def given(job: Job) -> Given:
     """The data of a job. Raises SystemExit when there are too few orbits."""
-    if job.part in ("sudoku4", "sudoku6"):
+    if job.part.startswith("sudoku"):
         found = sudoku(job.part[-1])
         return Given(found.dataset(job.part), {OLD: found.test}, found.levels, "sudoku")
     if job.part == "bva":
@@ -172,14 +191,10 @@ def given(job: Job) -> Given:
         small = Dataset(hash="original", train=found.train[:54], val=found.val[:14])
         return Given(small, {"bva": found.test[:100]}, (), "boundary-table")
     old, new = sudoku("4"), new_rule()
-    rows = {
-        "corrected": new.train,
-        "shuffled": data.shuffled(new.train, job.seed),
-        "old-only": (),
-    }[job.arm]
+    rows = {"old-only": (), "shuffled": data.shuffled(new.train, job.seed)}.get(job.arm, new.train)
     learnt = Dataset(
         hash=f"feedback-{job.arm}-{job.seed}",
-        train=(*rows, *data.replayed(old.train)),
+        train=(*rows, *(() if job.arm == "no-replay" else data.replayed(old.train))),
         val=(*(new.val if rows else ()), *old.val[:60]),
     )
     return Given(learnt, {NEW: new.test, OLD: old.test}, (), "sudoku")
@@ -191,8 +206,10 @@ def run(job: Job, *, quick: bool) -> dict[str, Any]:
     settings = {key: rule.default for key, rule in FAMILY.ranges("full").items()} | job.settings
     if quick:
         settings |= {"updates": 4, "batch_size": 8, "segments": 1}
-    folder = FOLDER / ("quick" if quick else "runs") / job.name
-    start = None if job.start is None else folder.parent / job.start / "final"
+    root = FOLDER / ("quick" if quick else "runs")
+    folder = root / place(job)
+    first = next((one for one in jobs() if one.name == job.start), None)
+    start = None if first is None else root / place(first) / "final"
     spec = Spec(
         family=FAMILY.name,
         base=job.base,
@@ -235,7 +252,7 @@ def run(job: Job, *, quick: bool) -> dict[str, Any]:
         "chance": {task: data.chance(rows) for task, rows in held.test.items()},
         "verdict": verdict(held.test, before, after, judge, trained=next(iter(held.test))),
     }
-    if job.part in ("sudoku4", "sudoku6"):
+    if job.part.startswith("sudoku"):
         found["by_segments"] = {
             count: exact(held, answers(job, held, folder / "final", count), judge)[OLD]["value"]
             for count in (1, 2, 4, told["realised"]["segments"])
@@ -280,6 +297,11 @@ def _by_level(held: Given, found: Mapping[str, str], judge: Callable[..., Any]) 
 def key(job: Job) -> str:
     """What decides a job's figures besides the code."""
     return digest([job.name, job.base, dict(job.settings), job.start])
+
+
+def place(job: Job) -> str:
+    """The name of a job's folder; with other settings it is another one."""
+    return f"{job.name}-{key(job)[:8]}"
 
 
 def _log(folder: Path) -> Sequence[str]:

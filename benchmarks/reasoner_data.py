@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 
-from honewheel.records import Dataset, Example, Item, Split
+from honewheel import atomic
+from honewheel.records import Dataset, Example, Item, Split, digest
 from honewheel.tasks.asked import asked
 from honewheel.tasks.puzzle import base as puzzles
+
+KEPT = Path(__file__).parents[1] / ".bench" / "reasoner" / "problems"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ def split(
     the problems.
     """
     orbits: dict[str, dict[str, puzzles.Problem]] = {}
-    for one in islice(_problems(kind, size, rule, most_givens, seed), made):
+    for one in _made(kind, size, rule, most_givens, seed, made):
         key = puzzles.of(one.prompt).canonical(one.prompt, {})
         orbits.setdefault(key, {})[one.prompt] = one
     draw = np.random.default_rng(seed)
@@ -74,6 +78,19 @@ def split(
         test=tuple(_items(found["test"], task)),
         levels=tuple(one.level for one in found["test"]),
     )
+
+
+def _made(
+    kind: str, size: str, rule: str, most: int | None, seed: int, count: int
+) -> list[puzzles.Problem]:
+    """The first `count` problems; once made, they lie in .bench."""
+    version = puzzles.task(kind).version
+    path = KEPT / f"{digest([kind, size, rule, most, seed, count, version])[:12]}.json"
+    if path.is_file():
+        return [puzzles.Problem(**row) for row in json.loads(path.read_text())]
+    found = list(islice(_problems(kind, size, rule, most, seed), count))
+    atomic.write_file(path, json.dumps([asdict(one) for one in found]).encode())
+    return found
 
 
 def _problems(

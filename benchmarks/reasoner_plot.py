@@ -12,7 +12,13 @@ Row = Mapping[str, Any]
 PATH = Path(__file__).parents[1] / "docs" / "images" / "reasoner.png"
 COLOURS = {"sudoku4": "#1b6ca8", "bva": "#2a9d5c", "sudoku6": "#c0582b"}
 NAMES = {"sudoku4": "4x4 sudoku", "bva": "boundary tables", "sudoku6": "6x6 sudoku"}
-ARMS = {"corrected": "54 corrections", "shuffled": "shuffled", "old-only": "old data only"}
+ARMS = {
+    "corrected": "corrections",
+    "no-replay": "no replay",
+    "task-only": "net frozen",
+    "shuffled": "shuffled",
+    "old-only": "old only",
+}
 
 
 def draw(rows: Sequence[Row]) -> Path:
@@ -75,7 +81,8 @@ def _rules(axes: Any, rows: Sequence[Row]) -> None:
             axes.plot([at] * len(shares), shares, "k.", ms=3)
     axes.set_xticks(range(len(arms)), [ARMS[arm] for arm in arms])
     axes.set(ylabel="exact, %", title="A new rule from feedback (dots: seeds)", ylim=(0, 125))
-    axes.legend(frameon=False, fontsize=8, ncols=2, loc="upper center")
+    if arms:
+        axes.legend(frameon=False, fontsize=8, ncols=2, loc="upper center")
 
 
 def _bands(axes: Any, rows: Sequence[Row]) -> None:

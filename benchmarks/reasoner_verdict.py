@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from scipy.stats import binomtest
-
 from honewheel import gate
 from honewheel.evaluate import metrics
+from honewheel.evaluate.exact import flips
 from honewheel.evaluate.measure import Sides, measure
 from honewheel.gate import Policy
 from honewheel.records import EvalRow, Item, Prediction
@@ -41,7 +40,7 @@ def verdict(
         "reasons": [*decision.reasons],
         "gain": decision.gain,
         "interval": decision.interval,
-        "mcnemar": {task: _mcnemar(one.champion, one.challenger) for task, one in sides.items()},
+        "mcnemar": {task: _flips(one.champion, one.challenger) for task, one in sides.items()},
     }
 
 
@@ -62,12 +61,6 @@ def _rows(
     return metrics.rows(version, f"panel-{task}", items, given, whole)
 
 
-def _mcnemar(old: Sequence[EvalRow], new: Sequence[EvalRow]) -> dict[str, float]:
-    pairs = [
-        (one.metrics["exact"] >= 1, two.metrics["exact"] >= 1)
-        for one, two in zip(old, new, strict=True)
-    ]
-    fixed = sum(not a and b for a, b in pairs)
-    broken = sum(a and not b for a, b in pairs)
-    p = binomtest(fixed, fixed + broken).pvalue if fixed + broken else 1.0
-    return {"fixed": fixed, "broken": broken, "p": float(p)}
+def _flips(old: Sequence[EvalRow], new: Sequence[EvalRow]) -> dict[str, Any]:
+    found = flips(new, old)
+    return {"fixed": found.fixed, "broken": found.broken, "p": found.p, "told": found.told}

@@ -21,7 +21,7 @@ from pydantic.fields import FieldInfo
 
 from honewheel import plugins
 from honewheel.protocols import Range
-from honewheel.settings import Settings
+from honewheel.settings import CATEGORIES, Settings
 
 PAGES = Path(__file__).parent / "reference"
 BLOCK = re.compile(r"(<!-- begin: (?P<name>[^>]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -80,6 +80,21 @@ MEANINGS: Mapping[str, str] = {
     "tasks.NAME.kind": "what an artifact is; see [task kinds](task-kinds.md)",
     "tasks.NAME.gate.floor": "least mean score of a challenger, in points; 0 asks nothing",
     "tasks.NAME.gate.validity_floor": "least share of valid outputs, in points; 0 asks nothing",
+    "tasks.NAME.gate.metric": "what a task that scores whole panels is decided on: `auto` is the "
+    "one that fits the data, `score` the mean of the items' scores, or a metric of its kind (`auc`, "
+    "`spearman`, `average_precision`)",
+    "tasks.NAME.gate.tiers": "named floors by metric, in points, told in the report: "
+    "`production = { auc = 95 }` under `[tasks.NAME.gate.tiers]`",
+    "tasks.NAME.gate.require": "tiers that a challenger must reach",
+    "tasks.NAME.adversarial.cases": "adversarial cases of each category in a cycle; 0: none",
+    "tasks.NAME.adversarial.seed": "seed of the cases",
+    "tasks.NAME.adversarial.antonyms": 'more opposites for the edit: `{hired = "fired"}`',
+    **{
+        f"tasks.NAME.adversarial.{name}": "what a pair is that differs by this edit"
+        for name in CATEGORIES
+    },
+    "models.NAME.gate.adversarial_margin": "points that an adversarial category may lose; a "
+    "greater loss rejects where it is shown",
     "events.redact": "take mail addresses, telephone and card numbers, IBANs and keys out of texts "
     "before they are stored",
     "curate.half_life_days": 'age in days at which an example weighs half; `"auto"` chooses 14, '
@@ -95,7 +110,8 @@ MEANINGS: Mapping[str, str] = {
     "curate.replay": "how known rows are drawn: by weight, or so that they cover the rest",
     "curate.replay_share": "share of the train set drawn from accepted outputs; 0 switches replay "
     "off",
-    "curate.curriculum": "when rows are first shown: all at once, by competence, or in stages",
+    "curate.curriculum": "when rows are first shown: all at once, by competence, or in "
+    "stages, easy ones first; `hard-first` and `easy-only` are there to compare with",
     "curate.augment": "most copies of a training row with its names exchanged in prompt and "
     "answer; 0 is off",
     "curate.preferences": "whether pairs and rated answers are sealed beside the examples, for DPO "

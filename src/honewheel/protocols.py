@@ -139,6 +139,17 @@ class Grouped(Protocol):
 
 
 @runtime_checkable
+class HasExactAnswers(Protocol):
+    """What a task may bring beside `Task`: its prompts have a right answer that can be counted.
+
+    Of such tasks the gate tells which items were gained and lost, and looks at each difficulty.
+    """
+
+    def band(self, prompt: str, context: Mapping[str, str]) -> str | None:
+        """The difficulty of a prompt, one of a few words; None when it cannot be told."""
+
+
+@runtime_checkable
 class ChecksRequests(Protocol):
     """What a task may bring besides: what cannot be asked of it, told before it is recorded."""
 

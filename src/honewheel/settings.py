@@ -198,7 +198,7 @@ class Curate(_Section):
     selection: Literal["random", "coverage"] = "random"
     replay: Literal["reservoir", "coverage"] = "reservoir"
     replay_share: Annotated[float, Field(ge=0, le=0.9)] = 0.3
-    curriculum: Literal["off", "competence", "stages"] = "off"
+    curriculum: Literal["off", "competence", "stages", "hard-first", "easy-only"] = "off"
     augment: Annotated[int, Field(ge=0, le=8)] = 0
     preferences: bool = False
     hard_negatives: Annotated[float, Field(ge=0, le=0.35)] = 0.0

@@ -93,6 +93,17 @@ def test_ties_go_to_the_shorter_target_then_to_the_seed() -> None:
 
 
 def test_an_unknown_curriculum_is_refused() -> None:
-    with pytest.raises(InputError, match="choose off, competence or stages"):
+    with pytest.raises(InputError, match="choose off, competence, stages"):
         curriculum.pace([example(1)], kind="spiral", seed=0)  # type: ignore[arg-type]
     assert curriculum.pace([], kind="stages", seed=0) == []
+
+
+def test_hard_first_is_the_stages_turned_round_and_easy_only_the_first_of_them() -> None:
+    given = rows([n / 30 for n in range(30)])
+    stages = {row.id: row.since for row in curriculum.pace(given, kind="stages", seed=0)}
+    turned = {row.id: row.since for row in curriculum.pace(given, kind="hard-first", seed=0)}
+    assert all(turned[name] == pytest.approx(curriculum.UNTIL - stages[name]) for name in stages)
+    easy = curriculum.pace(given, kind="easy-only", seed=0)
+    assert [row.id for row in easy] == [row.id for row in given if stages[row.id] == 0]
+    assert len(easy) == 10
+    assert all(row.since == 0 for row in easy)

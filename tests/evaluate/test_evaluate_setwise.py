@@ -3,6 +3,7 @@ import pytest
 
 from honewheel import gate
 from honewheel.errors import NotEnoughData
+from honewheel.evaluate.ablate import effect
 from honewheel.evaluate.compare import compare, pooled
 from honewheel.evaluate.measure import Sides, measure
 from honewheel.evaluate.setwise import Statistic
@@ -236,3 +237,32 @@ def test_an_unclear_adversarial_category_holds_nothing_up():
     )
     assert decision.verdict == "promote"
     assert decision.guards[-1].state == "unclear"
+
+
+def _trainings(strengths, seed=0):
+    return [rows(f"m@{at}", strength, seed=seed) for at, strength in enumerate(strengths)]
+
+
+def test_an_ablation_compares_the_set_metric():
+    """Seeds differ in strength; the interval holds the items' and the seeds' uncertainty."""
+    with_it, without = _trainings((0.5, 0.45, 0.4)), _trainings((0.2, 0.25, 0.22))
+    found = effect("stages", with_it, without, statistics=AUC)
+    assert found.metric == "auc"
+    assert found.answer == "helps"
+    each = [
+        AUC["tickets"].value(a) - AUC["tickets"].value(b)
+        for a, b in zip(with_it, without, strict=True)
+    ]
+    assert found.difference == pytest.approx(np.mean(each))
+    assert found.with_it - found.without == pytest.approx(found.difference)
+    one = compare("t", "score", with_it[0], without[0], level=0.9, seed=0, statistics=AUC)
+    single = effect("stages", with_it[:1], without[:1], statistics=AUC)
+    assert single.high - single.low == pytest.approx(one.high - one.low, rel=0.15)
+    assert effect("stages", with_it, without).metric == "score"
+
+
+def test_an_ablation_of_one_class_says_that_its_metric_is_undefined():
+    ones = np.ones(40)
+    sides = [[rows("m@1", 0.3, expected=ones)], [rows("m@2", 0.2, expected=ones)]]
+    with pytest.raises(NotEnoughData, match="auc is undefined"):
+        effect("stages", *sides, statistics=AUC)

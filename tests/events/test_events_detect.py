@@ -38,9 +38,11 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "alpaca": ALPACA,
     "sharegpt": {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]},
     "completion": {"prompt": "p", "completion": "c"},
+    "sequences": {"input_sequence": "p", "target_sequence": "c"},
     "dpo": {"prompt": "p", "chosen": "a", "rejected": "b"},
     "kto": {"prompt": "p", "completion": "c", "label": True},
     "triplets": {"anchor": "a", "positive": "b", "negative": "c"},
+    "clicks": {"query": "a", "results": ["b", "c"], "clicked": 1},
     "pairs": {"sentence1": "a", "sentence2": "b", "score": 0.5},
     "openai": {"request": CHAT, "response": {"choices": [{"message": CHAT["messages"][1]}]}},
     "langfuse": {"id": "t", "input": "p", "output": "o", "scores": []},
@@ -91,7 +93,7 @@ def read(path: Path, **options: Any) -> Preview:
 @pytest.mark.parametrize("name", formats.NAMES)
 def test_every_format_is_known_by_its_keys(name: str, tmp_path: Path) -> None:
     path = jsonl(tmp_path / "rows.jsonl", [SAMPLES[name]] * 3)
-    task = "same" if name in ("triplets", "pairs") else "erd"
+    task = "same" if name in ("triplets", "pairs", "clicks") else "erd"
     found = read(path, task=task)
     assert (found.format, found.good, found.bad) == (name, 3, {})
     assert found.mapping.split(";")[0]

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from honewheel.curate import reward
 from honewheel.errors import InputError
 from honewheel.events import formats, ingest
 from honewheel.events.formats import Reading
+from honewheel.records import Event
 from honewheel.tasks.similarity import Similarity, pair
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -183,6 +185,23 @@ def test_sameness_is_said_in_words_or_numbers(said: dict[str, Any], similarity: 
     row = rows("pairs", {"text_a": "one", "text_b": "two", "label_a": "x", **said})[0]
     assert row["demonstration"] == similarity
     assert row["context"] == {"label_a": "x"}
+
+
+def test_a_click_says_what_goes_with_the_query_and_what_was_passed_over() -> None:
+    record = {"query": "lost card", "results": ["card fees", "card is gone", "pin"], "clicked": 1}
+    above, hit = rows("clicks", record)
+    assert (pair(above["prompt"], {}), above["demonstration"]) == (("lost card", "card fees"), "0")
+    assert (pair(hit["prompt"], {}), hit["demonstration"]) == (("lost card", "card is gone"), "1")
+    assert hit["source_kind"] == "signal"
+    assert rows("clicks", record | {"clicked": ["card is gone"]}) == [above, hit]
+    said = event_of(rows("triplets", {"anchor": "a", "positive": "b"})[0])
+    assert 0.5 <= reward.value(event_of(hit)) < reward.value(said)
+
+
+def event_of(row: dict[str, Any]) -> Event:
+    found = ingest.entry(row | {"task": "same"}, now=NOW)
+    assert found.response is not None
+    return Event(seq=1, response=found.response, feedback=found.feedback)
 
 
 # --- request logs -----------------------------------------------------------------------------
@@ -413,6 +432,9 @@ def test_a_preference_is_feedback_that_names_the_beaten_response() -> None:
         ("pairs", {"sentence1": "a", "sentence2": "b", "score": True}, "score is no number"),
         ("triplets", {"anchor": "a", "positive": None}, "positive is missing"),
         ("triplets", {"anchor": "a", "positive": "A "}, "teaches nothing"),
+        ("clicks", {"query": "q", "results": ["a"], "clicked": 3}, "none of the 1 results"),
+        ("clicks", {"query": "q", "results": "a", "clicked": 0}, "results is no list"),
+        ("clicks", {"query": "q", "results": ["a"], "clicked": []}, "names none"),
         ("pairs", {"text1": "a", "text2": "b", "same": "maybe"}, "neither yes nor no"),
         ("pairs", {"a": "a", "b": " ", "score": 1}, "b is empty"),
         ("openai", {"request": {}, "response": {"choices": []}}, "list of messages is missing"),

@@ -60,7 +60,7 @@ def answers(base: Path, version: Path | None) -> list[float]:
             *(
                 "lora",
                 0.02,
-                {"learning_rate": 3e-3, "epochs": 15, "batch_size": 32, "patience": 50},
+                {"learning_rate": 3e-3, "epochs": 15, "patience": 50},
             ),
             marks=pytest.mark.slow,
         ),

@@ -19,7 +19,7 @@ from honewheel.families.reasoner import dataset as published
 from honewheel.families.reasoner import precision
 from honewheel.families.reasoner.base import shape
 from honewheel.families.reasoner.dataset import PuzzleSet
-from honewheel.protocols import ModelFamily, WarmStarts
+from honewheel.protocols import KnowsMachine, ModelFamily, WarmStarts
 
 # --- checks -------------------------------------------------------------------------------------
 
@@ -27,6 +27,7 @@ from honewheel.protocols import ModelFamily, WarmStarts
 def test_it_is_a_family_that_can_go_on_from_a_version() -> None:
     family: ModelFamily = FAMILY
     assert isinstance(family, WarmStarts)
+    assert isinstance(family, KnowsMachine)
     assert FAMILY.ranges("full")["start"].default == "champion"
     with pytest.raises(ConfigError, match="reasoner has no method 'lora'"):
         FAMILY.ranges("lora")
@@ -76,6 +77,18 @@ def test_an_estimate_follows_what_decides_it() -> None:
     assert wider.seconds == pytest.approx(2 * (plain.seconds or 0))
     longer = FAMILY.estimate(spec(batch_size=32, updates=16), dataset())
     assert longer.seconds == pytest.approx(2 * (plain.seconds or 0))
+
+
+def test_a_machine_tells_what_it_can_train(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "available", lambda: 2 * 10**9)
+    free, able = FAMILY.machine()
+    assert free.message == "2.00 GB free"
+    assert "small" in able.message
+    assert "hrm27m" not in able.message
+    monkeypatch.setattr(hardware, "available", lambda: 10**8)
+    assert [one.severity for one in FAMILY.machine()] == ["warning", "error"]
+    monkeypatch.setattr(hardware, "available", lambda: None)
+    assert list(FAMILY.machine()) == []
 
 
 def test_half_precision_is_for_wide_models_on_machines_that_have_it(

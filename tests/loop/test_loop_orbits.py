@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,11 @@ import numpy as np
 import pytest
 
 import wheels
+from honewheel.cli.app import call
+from honewheel.events import puzzles
 from honewheel.loop import intake
 from honewheel.tasks.puzzle import base
+from honewheel.tasks.puzzle.generate import Order
 
 TOML = """\
 [project]
@@ -132,3 +136,47 @@ def test_a_symmetric_form_of_a_suite_item_is_held_out(wheel: Any, tmp_path: Path
     orbit = base.of(told[0]["prompt"]).canonical
     trained = {orbit(row.prompt, {}) for row in dataset.train}
     assert not trained & {orbit(row["prompt"], {}) for row in judged}
+
+
+def test_a_cycle_tells_exact_answers_by_difficulty_and_a_version_is_scored(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = TOML.replace('"memo"', '"rote"').replace("memo/echo", "rote/blank")
+    (tmp_path / "honewheel.toml").write_text(text)
+    order = Order(kind="sudoku", size="6", seed=1)
+    train, suite = tmp_path / "train.jsonl", tmp_path / "sixes.jsonl"
+    puzzles.make(order, task="grid", count=25, out=train, suite=45, suite_out=suite)
+    with wheels.open_wheel(tmp_path) as wheel:
+        wheel.suite_import(suite, task="grid")
+        wheel.import_file(train)
+        decision = wheel.cycle()
+        assert decision.verdict == "promote", decision.reasons
+        told = next(reason for reason in decision.reasons if "exact answers" in reason)
+        assert "100.0 %" in told
+        assert "McNemar p < 0.001" in told
+        assert {"grid/easy", "grid/medium"} <= {one.name for one in decision.slices}
+        found = wheel.solved("sixes", "solver@1", "solver@0")
+        assert found.flips.broken == 0
+        assert found.bands[0].exact.value == 1
+    words = ["-C", str(tmp_path), "puzzles", "score", "sixes", "--version", "solver@0"]
+    assert call([*words, "--against", "solver@1"]) == 0
+    shown = capsys.readouterr()
+    assert "baseline" in shown.out
+    assert "solver@1 -> solver@0: exact answers 100.0 %" in shown.err
+    assert call([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["bands"][0]["name"] == "all"
+
+
+def test_a_kind_of_somebody_elses_is_one_file_and_an_entry_point(tmp_path: Path) -> None:
+    text = TOML.replace('"memo"', '"rote"').replace("memo/echo", "rote/blank")
+    (tmp_path / "honewheel.toml").write_text(text.replace('"sudoku"', '"sorting"'))
+    train, suite = str(tmp_path / "train.jsonl"), str(tmp_path / "suite.jsonl")
+    words = ["puzzles", "make", "sorting", "--task", "grid", "--count", "30", "--out", train]
+    assert call([*words, "--suite", "40", "--suite-out", suite]) == 0
+    with wheels.open_wheel(tmp_path) as wheel:
+        wheel.suite_import(suite, task="grid")
+        wheel.import_file(train)
+        decision = wheel.cycle()
+        assert decision.verdict == "promote", decision.reasons
+        assert {"grid/easy", "grid/hard"} <= {one.name for one in decision.slices}
+        assert wheel.solved("suite", "solver").bands[0].exact.value == 1

@@ -58,6 +58,7 @@ def from_labels(
     whole_labels: Annotated[
         bool, typer.Option("--whole-labels", help="Test on labels that are never trained on.")
     ] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
     source: Annotated[str, typer.Option(help="Who says so.")] = "labels",
     as_json: show.Json = False,
 ) -> None:
@@ -72,6 +73,7 @@ def from_labels(
         per_text=per_text,
         most=most,
         whole_labels=whole_labels,
+        seed=seed,
         source=source,
     )
     show.say(labelled.told(made))
@@ -81,6 +83,41 @@ def from_labels(
         show.say(f"  ... {len(made.left_out) - SHOWN:,} more left out (--json)")
     if as_json:
         show.out({"pairs": len(made.pairs), "texts": made.texts, "left_out": made.left_out})
+
+
+@pairs.command("mine")
+def mine(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="JSONL, CSV or Parquet of labelled texts.")],
+    out: Annotated[Path, typer.Option(help="JSONL to write, for `honewheel import`.")],
+    task: Task = None,
+    version: Version = None,
+    text: Annotated[str, typer.Option(help="Column of the texts.")] = "text",
+    label: Annotated[str, typer.Option(help="Column of the labels.")] = "label",
+    per_text: Annotated[int, typer.Option(help="Hard negatives of each text.")] = 1,
+    margin: Annotated[
+        float, typer.Option(help="How much less near than a positive, as a share of its cosine.")
+    ] = 0.05,
+    skip: Annotated[int, typer.Option(help="Nearest candidates to pass over.")] = 0,
+    as_json: show.Json = False,
+) -> None:
+    """Find pairs that a version takes for the same and that your labels say are not."""
+    found = wheel(context).mine(
+        file,
+        out,
+        task=task,
+        version=version,
+        text=text,
+        label=label,
+        per_text=per_text,
+        margin=margin,
+        skip=skip,
+    )
+    show.say(found.told)
+    if as_json:
+        show.out({"found": len(found.found), "dropped": found.dropped, "file": str(out)})
+    elif found.found:
+        show.say(f"Look through {out}, then: honewheel import {out}")
 
 
 @pairs.command("report")

@@ -33,6 +33,7 @@ from honewheel.curate import (
     knowledge,
     mix,
     narrow,
+    pair_difficulty,
     preferences,
     propensity,
     questions,
@@ -69,6 +70,7 @@ _STAGES = (
     half_life,
     hard_negatives,
     narrow,
+    pair_difficulty,
     preferences,
     propensity,
     questions,
@@ -154,7 +156,7 @@ def build(
         as_of=as_of,
         settings=settings,
         known=known,
-        hard=tally.difficulties({row.example.group for row in pool}),
+        hard=_hard(pool, tally),
         learnt=learnt,
         kinds=kinds or {},
         held_out=[*held_out, *map(_item, val)],
@@ -167,8 +169,18 @@ def build(
     )
     dataset = _seal(mixed.train, val, gone, held_out, settings.seed, paired, asking)
     told = tuple(flag.told for flag in screened.flags)
-    notes = (*known.notes, *told, *mixed.notes, *paired.notes)
+    uneven = pair_difficulty.warnings(mixed.train, held_out)
+    notes = (*known.notes, *told, *mixed.notes, *paired.notes, *uneven)
     return Built(dataset=dataset, events=total, notes=notes)
+
+
+def _hard(pool: Sequence[Row], tally: difficulty.Tally) -> Mapping[str, float]:
+    """Difficulty of each group: as the champion fared, for pairs of texts as their words tell.
+
+    A pair is judged by what was said of it and not by an answer, so nobody fares with it.
+    """
+    judged = tally.difficulties({row.example.group for row in pool})
+    return {**pair_difficulty.ranks([row.example for row in pool]), **judged}
 
 
 def _cap(found: list[Row], settings: Settings, together: Mapping[str, str]) -> narrow.Narrowed:

@@ -12,14 +12,14 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, get_args
 
 from honewheel.errors import InputError
 from honewheel.records import Example
 
-VERSION = 1
+VERSION = 2
 
-Kind = Literal["off", "competence", "stages"]
+Kind = Literal["off", "competence", "stages", "hard-first", "easy-only"]
 
 UNTIL = 0.4  # share of the training after which every row is shown
 START = 0.1  # competence at the first update: the easiest tenth
@@ -31,15 +31,19 @@ def pace(examples: Sequence[Example], *, kind: Kind, seed: int) -> list[Example]
 
     "competence": a row waits until c(t) reaches its rank. "stages": each task's easy third is
     shown at once, the medium and hard third from 0.2 and 0.4 of the training at the latest; a
-    trainer may open them earlier (the family says when). "off" shows everything at once.
-    Raises InputError on another kind.
+    trainer may open them earlier (the family says when). "off" shows everything at once. Two more
+    are there to compare with: "hard-first" are the stages the other way round, "easy-only" is the
+    first of them alone, without the other rows. Raises InputError on another kind.
     """
     if kind == "off":
         return [replace(row, since=0.0) for row in examples]
-    if kind not in ("competence", "stages"):
-        raise InputError(f"There is no curriculum {kind!r}: choose off, competence or stages.")
-    wait = since if kind == "competence" else _stage
+    if kind not in get_args(Kind):
+        raise InputError(f"There is no curriculum {kind!r}: choose {', '.join(get_args(Kind))}.")
     ranks = _ranks(examples, seed)
+    if kind == "easy-only":
+        easy = zip(examples, ranks, strict=True)
+        return [replace(row, since=0.0) for row, rank in easy if _stage(rank) == 0.0]
+    wait = {"competence": since, "stages": _stage, "hard-first": _hard_first}[kind]
     return [
         replace(row, since=round(wait(rank), 4)) for row, rank in zip(examples, ranks, strict=True)
     ]
@@ -65,6 +69,10 @@ def since(rank: float) -> float:
 def _stage(rank: float) -> float:
     place = min(STAGES - 1, math.ceil(rank * STAGES - 1e-9) - 1)
     return UNTIL * place / (STAGES - 1)
+
+
+def _hard_first(rank: float) -> float:
+    return UNTIL - _stage(rank)
 
 
 def _ranks(examples: Sequence[Example], seed: int) -> list[float]:

@@ -38,7 +38,7 @@ def vectors(texts: Sequence[str]) -> Any:
     data = weight[columns] if columns else np.zeros(0, dtype=np.float32)
     rows = np.repeat(np.arange(len(texts)), np.diff(starts))
     length = np.sqrt(np.bincount(rows, weights=data**2, minlength=len(texts)))
-    data = data / np.maximum(length, 1e-12)[rows].astype(np.float32)
+    data = (data / np.maximum(length, 1e-12)[rows]).astype(np.float32)
     return csr_array((data, columns, starts), shape=(len(texts), max(1, len(places))))
 
 

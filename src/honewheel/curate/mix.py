@@ -72,6 +72,12 @@ def mix(
     scale = len(copied) / math.fsum(row.weight for row in copied) if copied else 1.0
     level = [replace(row, weight=float(f"{row.weight * scale:.6g}")) for row in copied]
     paced = curriculum.pace(level, kind=settings.curriculum, seed=settings.seed)
+    shown = {row.events for row in paced}
+    left += [
+        row.drop("left out by the curriculum", f"{settings.curriculum}: among the harder ones")
+        for row in taken
+        if row.example.events not in shown
+    ]
     return Mixed(train=tuple(paced), left=tuple(left), notes=refused)
 
 

@@ -40,7 +40,7 @@ class Settings:
     generic: Scanning = "flag"
     # what is made of them
     augment: int = 0  # renamed copies of each training row
-    curriculum: Literal["off", "competence", "stages"] = "off"
+    curriculum: Literal["off", "competence", "stages", "hard-first", "easy-only"] = "off"
     preferences: bool = False  # seal pairs and rated outputs beside the examples
     hard_negatives: float = 0.0  # share of rows and pairs that are certified mutations
     seed: int = 0

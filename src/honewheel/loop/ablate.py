@@ -9,7 +9,7 @@ goes on where it was. The champion is not touched.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -17,9 +17,10 @@ from typing import Any
 from honewheel import plugins
 from honewheel.config import Config
 from honewheel.errors import InputError, NotEnoughData
-from honewheel.evaluate import ablate
+from honewheel.evaluate import ablate, measure
 from honewheel.evaluate.ablate import Effect
-from honewheel.loop import material, proof, ready, techniques
+from honewheel.evaluate.setwise import Statistic
+from honewheel.loop import material, policies, proof, ready, techniques
 from honewheel.loop import start as starts
 from honewheel.loop.material import Material
 from honewheel.loop.registry import CHAMPION
@@ -99,14 +100,15 @@ class Study:
     def open(self, listen: Listener) -> None:
         """Read the log and fix what is asked. Raises NotEnoughData without held-out prompts."""
         champion = self._champion()
-        self.begin = starts.of(self.store, self.config, self.model, champion)
+        now = self.clock()
+        self.begin = starts.of(self.store, self.config, self.model, champion, now)
         self.material: Material = material.gather(
             self.store,
             self.config,
             self.model,
             champion,
             self.as_of_seq,
-            self.clock(),
+            now,
             listen,
             self.begin,
         )
@@ -148,6 +150,12 @@ class Study:
     def outcome(self, training: Rehearsal, listen: Listener) -> Outcome:
         """Train and ask, or what is known of it from an earlier run."""
         return self.stage.outcome(training, listen)
+
+    def statistics(self, rows: Sequence[EvalRow]) -> dict[str, Statistic]:
+        """The set metric of each task that has one, as the gate takes it."""
+        scorers = proof.scorers(self.config, self.model)
+        asked = policies.chosen(self.config, self.model)
+        return measure.statistics(ablate.by_task(rows), scorers, asked)
 
     def can_train(self, arm: Config) -> bool:
         """Whether an arm has enough examples."""
@@ -269,22 +277,24 @@ def _finding(study: Study, technique: Technique, listen: Listener) -> Finding:
     left, right = [one.rows for one in with_it], [one.rows for one in without]
     return replace(
         bare,
-        effect=ablate.effect(technique.name, left, right),
-        tasks=_by_task(left, right),
+        effect=ablate.effect(technique.name, left, right, statistics=study.statistics(left[0])),
+        tasks=_by_task(left, right, study.statistics(left[0])),
         seconds_with=math.fsum(one.seconds for one in with_it) / len(with_it),
         seconds_without=math.fsum(one.seconds for one in without) / len(without),
     )
 
 
 def _by_task(
-    left: Sequence[Sequence[EvalRow]], right: Sequence[Sequence[EvalRow]]
+    left: Sequence[Sequence[EvalRow]],
+    right: Sequence[Sequence[EvalRow]],
+    statistics: Mapping[str, Statistic],
 ) -> tuple[Effect, ...]:
     ours, theirs = ([ablate.by_task(rows) for rows in side] for side in (left, right))
     found = []
     for task in ours[0]:
         try:
             sides = [rows[task] for rows in ours], [rows[task] for rows in theirs]
-            found.append(ablate.effect(task, *sides))
+            found.append(ablate.effect(task, *sides, statistics=statistics))
         except NotEnoughData:
             continue
     return tuple(found)
@@ -296,7 +306,7 @@ def curve(study: Study, technique: Technique, listen: Listener) -> Iterator[Poin
         both = techniques.arms(study.limited(size), technique)
         for on, arm in zip((True, False), both, strict=True):
             found = [study.outcome(one, listen) for one in study.trainings(arm)]
-            scores = [_score(one.rows) for one in found]
+            scores = [_score(one.rows, study.statistics(one.rows)) for one in found]
             yield Point(
                 technique=technique.name,
                 on=on,
@@ -307,9 +317,11 @@ def curve(study: Study, technique: Technique, listen: Listener) -> Iterator[Poin
             )
 
 
-def _score(rows: Sequence[EvalRow]) -> float:
+def _score(rows: Sequence[EvalRow], statistics: Mapping[str, Statistic]) -> float:
     means = [
-        math.fsum(row.metrics["score"] for row in part) / len(part)
-        for part in ablate.by_task(rows).values()
+        statistics[task].value(part)
+        if task in statistics
+        else math.fsum(row.metrics["score"] for row in part) / len(part)
+        for task, part in ablate.by_task(rows).items()
     ]
     return math.fsum(means) / len(means)

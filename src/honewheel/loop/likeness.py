@@ -1,4 +1,4 @@
-"""Similarity feedback beyond the cycle: labelled texts to pairs, and a full report on a version.
+"""A full report on a version of a similarity model, beyond what a cycle decides on.
 
 The cycle decides on one number; this room answers what people ask next: which pairs flipped, what
 happens on hard ones or on labels that were never trained on, and where to put the threshold.
@@ -7,44 +7,22 @@ happens on hard ones or on labels that were never trained on, and where to put t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from honewheel import plugins
 from honewheel.config import Config
-from honewheel.curate import labelled
-from honewheel.curate.labelled import Labelled, Made
-from honewheel.errors import ConfigError, InputError, NotEnoughData, NotFound
+from honewheel.errors import ConfigError, NotEnoughData
 from honewheel.evaluate import pairs
 from honewheel.evaluate.compare import compare
 from honewheel.evaluate.setwise import Statistic
-from honewheel.events import files, ingest
 from honewheel.loop import diagnosis, intake, proof, registry
 from honewheel.loop.turn import Listener
 from honewheel.protocols import ScoresSets
 from honewheel.records import EvalRow, Item, Suite, Version, as_dict
 from honewheel.store import Store
 from honewheel.tasks.similarity import Similarity
-
-BATCH = 500  # pairs a transaction
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class From:
-    """How labelled texts become pairs; see `curate.labelled.make`. `text` and `label` are columns.
-
-    `source` is who says so.
-    """
-
-    text: str = "text"
-    label: str = "label"
-    per_text: int = 2
-    most: int | None = None
-    whole_labels: bool = False
-    seed: int = 0
-    source: str = "labels"
 
 
 def task_of(config: Config, task: str | None) -> str:
@@ -69,66 +47,10 @@ def model_of(config: Config, task: str) -> str:
     found = [name for name, model in config.settings.models.items() if task in model.tasks]
     if len(found) != 1:
         raise ConfigError(
-            f"The task {task} belongs to {', '.join(found) or 'no model'}; name the version: "
-            "--version MODEL@NUMBER."
+            f"The task {task} belongs to {', '.join(sorted(found)) or 'no model'}; a report is of "
+            "one: list it under the tasks of one model."
         )
     return found[0]
-
-
-def import_labelled(
-    store: Store, config: Config, path: Path, task: str, how: From, now: datetime
-) -> Made:
-    """Record the pairs of a file of labelled texts, all or none of a batch; the same again is
-    nothing new. Raises InputError, NotEnoughData, ConfigError.
-    """
-    made = labelled.make(
-        _read(path, how),
-        task=task,
-        per_text=how.per_text,
-        most=how.most,
-        whole_labels=how.whole_labels,
-        seed=how.seed,
-    )
-    rows = [
-        labelled.row(one, task=task, source=how.source, whole_labels=how.whole_labels)
-        for one in made.pairs
-    ]
-    for start in range(0, len(rows), BATCH):
-        entries = [ingest.entry(row, now=now) for row in rows[start : start + BATCH]]
-        fresh = [one for one in entries if not _recorded(store, one.id)]
-        store.log.append(
-            [one.response for one in fresh if one.response],
-            [said for one in fresh for said in one.feedback],
-        )
-    return made
-
-
-def _recorded(store: Store, event: str) -> bool:
-    try:
-        store.log.event(event)
-    except NotFound:
-        return False
-    return True
-
-
-def _read(path: Path, how: From) -> list[Labelled]:
-    found = []
-    for line in files.source(path).lines():
-        if line.record is None:
-            raise InputError(f"{path} row {line.number}: {line.reason}. Nothing was stored.")
-        values = [line.record.get(key) for key in (how.text, how.label)]
-        for key, value in zip((how.text, how.label), values, strict=True):
-            if value is None:
-                columns = ", ".join(sorted(line.record))
-                raise InputError(
-                    f"{path} row {line.number} has no {key!r}; its columns: {columns}. Name them "
-                    "with --text and --label. Nothing was stored."
-                )
-        found.append(Labelled(text=str(values[0]), label=str(values[1])))
-    return found
-
-
-# --- a version in full --------------------------------------------------------------------------
 
 
 def report(
@@ -193,26 +115,6 @@ def suites(store: Store, config: Config, task: str, suite: str | None) -> list[S
     model = model_of(config, task)
     names = [one.name for one in proof.frozen(store, config, model) if one.role == "panel"]
     return proof.panels(store, config, model, store.log.last_seq(), names)
-
-
-def read_texts(path: Path) -> list[str]:
-    """The texts of any file: one a line, or the column `text` of JSONL, CSV or Parquet.
-
-    Raises InputError.
-    """
-    if path.suffix.lower() not in (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet"):
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{path} cannot be read: {error}.") from error
-        return [line.strip() for line in lines if line.strip()]
-    found = []
-    for line in files.source(path).lines():
-        text = (line.record or {}).get("text")
-        if not isinstance(text, str):
-            raise InputError(f"{path} row {line.number} has no text in a column `text`.")
-        found.append(text)
-    return found
 
 
 def _items(store: Store, config: Config, task: str, suite: str | None) -> list[Item]:

@@ -40,6 +40,9 @@ TECHNIQUES: Mapping[str, Technique] = {
             name="coreset", key="replay", on="coverage", off="reservoir", needs="replay_share"
         ),
         Technique(name="curriculum", key="curriculum", on="competence", off="off"),
+        Technique(name="stages", key="curriculum", on="stages", off="off"),
+        Technique(name="hard-first", key="curriculum", on="hard-first", off="off"),
+        Technique(name="easy-only", key="curriculum", on="easy-only", off="off"),
         Technique(name="augment", key="augment", on=1, off=0),
         Technique(name="synthetic", key="synthetic_share", on=0.3, off=0.0),
     )
@@ -62,7 +65,14 @@ def value(config: Config, technique: Technique) -> Json:
 def is_on(config: Config, technique: Technique) -> bool:
     """Whether a technique is set to anything but its plain value, and can show."""
     needed = not technique.needs or bool(getattr(config.settings.curate, technique.needs))
-    return needed and value(config, technique) != technique.off
+    now = value(config, technique)
+    return needed and now != technique.off and not _of_another(technique, now)
+
+
+def _of_another(technique: Technique, now: Json) -> bool:
+    """Whether a setting is what another technique of the same key is tried with."""
+    same_key = [one for one in TECHNIQUES.values() if one.key == technique.key]
+    return any(one.on == now for one in same_key if one is not technique)
 
 
 def switched(config: Config, **curate: Json) -> Config:
@@ -75,7 +85,8 @@ def switched(config: Config, **curate: Json) -> Config:
 def arms(config: Config, technique: Technique) -> tuple[Config, Config]:
     """(with it, without it): the project as it is, but for this one switch."""
     current = value(config, technique)
-    on = technique.on if current == technique.off else current
+    other = current == technique.off or _of_another(technique, current)
+    on = technique.on if other else current
     return switched(config, **{technique.key: on}), switched(
         config, **{technique.key: technique.off}
     )

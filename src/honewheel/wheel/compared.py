@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 from honewheel.errors import InputError
 from honewheel.records import Progress
 from honewheel.wheel.base import nobody
+from honewheel.wheel.embedded import Embedded
 from honewheel.wheel.said import Said
 
 if TYPE_CHECKING:
+    from honewheel.curate import pair_mining as mining
     from honewheel.curate.labelled import Made
 
 
-class Compared(Said):
+class Compared(Said, Embedded):
     """Similarity feedback in, and reports on pairs and adversarial cases out."""
 
     def say_similar(
@@ -45,15 +47,48 @@ class Compared(Said):
     def import_labelled(self, path: str | Path, *, task: str | None = None, **how: Any) -> Made:
         """Pairs out of a file of labelled texts: one label is 1, two are 0; half and half.
 
-        `how` are the fields of `likeness.From`: text, label (columns), per_text, most,
+        `how` are the fields of `pair_sources.From`: text, label (columns), per_text, most,
         whole_labels, seed, source. Raises InputError, NotEnoughData, ConfigError.
         """
-        from honewheel.loop import likeness
+        from honewheel.loop import likeness, pair_sources
 
         name = likeness.task_of(self.config, task)
-        return likeness.import_labelled(
-            self.store, self.config, Path(path), name, likeness.From(**how), self.clock()
+        return pair_sources.import_labelled(
+            self.store, Path(path), name, pair_sources.From(**how), self.clock()
         )
+
+    def mine(
+        self,
+        path: str | Path,
+        out: str | Path,
+        *,
+        task: str | None = None,
+        version: str | None = None,
+        text: str = "text",
+        label: str = "label",
+        per_text: int = 1,
+        margin: float = 0.05,
+        skip: int = 0,
+    ) -> mining.Report:
+        """Write hard negatives of a file of labelled texts to `out`, as rows to look at and import.
+
+        `version` (the champion) embeds them; see `curate.pair_mining.mine` for the rules. Texts
+        that are held out, or near one that is, take no part. Raises InputError, ConfigError.
+        """
+        from honewheel.loop import likeness, pair_sources
+
+        name = likeness.task_of(self.config, task)
+        with self.vectors(version or likeness.model_of(self.config, name)) as model:
+            return pair_sources.mine(
+                self.store,
+                name,
+                Path(path),
+                Path(out),
+                pair_sources.From(text=text, label=label, per_text=per_text, source="mined"),
+                model,
+                margin=margin,
+                skip=skip,
+            )
 
     def pairs_report(
         self,
@@ -101,7 +136,7 @@ class Compared(Said):
         of the validation pairs unless given. `against` is another version, by default the
         champion. Raises NotEnoughData, NotFound, InputError, ConfigError.
         """
-        from honewheel.loop import diagnosis, intake, likeness, registry
+        from honewheel.loop import diagnosis, intake, likeness, pair_sources, registry
 
         if cases is not None and cases < 1:
             raise InputError(f"cases is {cases}; it is at least 1 a category.")
@@ -110,7 +145,7 @@ class Compared(Said):
         registry.ensure_champion(self.store, self.config, model, self.clock())
         intake.run(self.store, self.config, listen=on_progress)
         if isinstance(texts, str | Path):
-            texts = likeness.read_texts(Path(texts))
+            texts = pair_sources.read_texts(Path(texts))
         found = (
             diagnosis.held(likeness.suites(self.store, self.config, name, suite), name)
             if texts is None

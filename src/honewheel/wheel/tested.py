@@ -1,4 +1,4 @@
-"""Verbs from requirements to test cases and back."""
+"""Verbs on problems with exact answers: what is solved, and test cases from requirements."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from honewheel.records import Progress
 from honewheel.wheel.base import Opened, nobody
 
 if TYPE_CHECKING:
+    from honewheel.loop.solving import Solved
     from honewheel.testcases.cases import TestCases
 
 
@@ -50,6 +51,24 @@ class Tested(Opened):
         if out is not None:
             formats.write(found, Path(out))
         return found
+
+    def solved(
+        self,
+        suite: str,
+        version: str,
+        against: str | None = None,
+        on_progress: Callable[[Progress], None] = nobody,
+    ) -> Solved:
+        """How much of a suite of problems with exact answers a version solves, by difficulty.
+
+        `against` names another version to count gained and lost items with. Raises NotFound,
+        InputError.
+        """
+        from honewheel.loop import solving
+
+        return solving.solved(
+            self.store, self.config, suite, version, against, self.clock(), on_progress
+        )
 
     def review_cases(
         self, folder: str | Path, *, source: str, tasks: Sequence[str] = ()

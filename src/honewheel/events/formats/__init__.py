@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from honewheel.errors import InputError
 from honewheel.events.formats.base import Format, Reading, Record, Row
-from honewheel.events.formats.demonstrations import ALPACA, CHAT, COMPLETION, SHAREGPT
+from honewheel.events.formats.demonstrations import ALPACA, CHAT, COMPLETION, SEQUENCES, SHAREGPT
 from honewheel.events.formats.label_studio import LABEL_STUDIO
 from honewheel.events.formats.langfuse import LANGFUSE
 from honewheel.events.formats.native import NATIVE
 from honewheel.events.formats.open_webui import OPEN_WEBUI
 from honewheel.events.formats.openai_logs import OPENAI
-from honewheel.events.formats.pairs import PAIRS, TRIPLETS
+from honewheel.events.formats.pairs import CLICKS, PAIRS, TRIPLETS
 from honewheel.events.formats.preferences import CHOSEN_REJECTED, KTO
 
 # In order of detection: what asks for more keys comes before what asks for fewer.
@@ -24,11 +24,13 @@ FORMATS: tuple[Format, ...] = (
     CHOSEN_REJECTED,
     KTO,
     TRIPLETS,
+    CLICKS,
     PAIRS,
     SHAREGPT,
     CHAT,
     ALPACA,
     COMPLETION,
+    SEQUENCES,
     NATIVE,
 )
 NAMES = tuple(found.name for found in FORMATS)

@@ -1,9 +1,13 @@
-"""Formats of embedding training: pairs with a score, triplets, duplicates.
+"""Formats of embedding training: pairs with a score, triplets, duplicates, clicks.
 
 Of kind similarity an answer is one number, so a pair is a question with the right answer: the two
 texts are the prompt (`tasks.pairs`), the demonstration is their similarity. A triplet is two
 pairs, its anchor with the positive (1) and with the negative (0). Which texts are the same can be
 said with a number, a class (0, 1) or a word (`same: yes`, `duplicate: no`).
+
+A click says little by itself, and is a signal, no person: what was clicked goes with the query
+(1), and what stood above it and was passed over does not (0). What stood below may never have been
+seen (Joachims 2002, "Optimizing search engines using clickthrough data": skip above).
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from honewheel.events.formats.base import (
     Reading,
     Record,
     Row,
+    as_list,
     has,
     share,
     tasked,
@@ -60,6 +65,34 @@ def _scored(record: Record, reading: Reading) -> list[Row]:
     return [tasked(record, reading) | source | row(a, b, _similarity(record, reading), about)]
 
 
+def _clicks(record: Record, reading: Reading) -> list[Row]:
+    start = tasked(record, reading) | {"source": "clicks", "source_kind": "signal"}
+    query = text(record, "query")
+    results = [str(one) for one in as_list(record.get("results"), "results")]
+    clicked = _clicked(record.get("clicked"), results)
+    last = max(clicked)
+    return [
+        start | row(query, result, float(place in clicked))
+        for place, result in enumerate(results[: last + 1])
+        if pairs.normal(result) != pairs.normal(query)
+    ]
+
+
+def _clicked(value: Any, results: list[str]) -> set[int]:
+    """Places of what was clicked: given as text, as a place (from 0), or as a list of them."""
+    found = set()
+    for one in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(one, int) and not isinstance(one, bool) and 0 <= one < len(results):
+            found.add(one)
+        elif isinstance(one, str) and one in results:
+            found.add(results.index(one))
+        else:
+            raise InputError(f"clicked is {one!r}, which is none of the {len(results)} results")
+    if not found:
+        raise InputError("clicked names none of the results")
+    return found
+
+
 def _similarity(record: Record, reading: Reading) -> float:
     for key in _WORDS:
         if record.get(key) not in (None, ""):
@@ -98,6 +131,14 @@ TRIPLETS = Format(
     mapping="anchor with positive and with negative -> prompt, demonstration 1 and 0",
     matches=has("anchor", "positive"),
     rows=_triplet,
+    kind="similarity",
+)
+CLICKS = Format(
+    name="clicks",
+    title="clicks on search results",
+    mapping="query with what was clicked -> 1, with what stood above it unclicked -> 0",
+    matches=has("query", "results", "clicked"),
+    rows=_clicks,
     kind="similarity",
 )
 PAIRS = Format(

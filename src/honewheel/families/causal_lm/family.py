@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from honewheel.errors import MissingExtra
+from honewheel.families import weights
 from honewheel.families.causal_lm import base as bases
 from honewheel.families.causal_lm import checks, machine, memory
 from honewheel.families.causal_lm import ranges as hyperparameters
 from honewheel.families.causal_lm.render import Renderer, longest
 from honewheel.families.causal_lm.units import Unit, encode, fitting, given
-from honewheel.families.weights import refuse_unsafe
 from honewheel.protocols import Range
 from honewheel.records import Dataset, Estimate, Finding, Progress, Spec
 
@@ -63,7 +63,7 @@ class CausalLM:
 
     def check_start(self, spec: Spec, start: Path) -> Sequence[Finding]:
         """A version of another method, or an adapter of another shape than `spec` asks for."""
-        refuse_unsafe(start)
+        weights.refuse_unsafe(start)
         return checks.settings(spec) or checks.start(spec, start)
 
     def estimate(self, spec: Spec, dataset: Dataset) -> Estimate:

@@ -62,6 +62,10 @@ class ReasonerFamily:
         folder, _ = bases.resolve(spec.base)
         return memory.estimate(folder, spec, rows.learn(dataset.train).kinds)
 
+    def machine(self) -> Sequence[Finding]:
+        """Which presets this machine has the memory for."""
+        return memory.machine()
+
     def train(self, spec: Spec, dataset: Dataset, run_dir: Path) -> Iterator[Progress]:
         _prepare()
         from honewheel.families.reasoner.training import train

@@ -126,8 +126,9 @@ class Reasoner(PreTrainedModel):  # type: ignore[misc]  # transformers has no ty
         """
         found, places = boards.only(kinds)
         embedded = self._embed(tokens, found.tasks[places])
-        biases = [net.biases(found, places, self.shape) for net in self.nets]
-        low_net, high_net = self.nets[0], self.nets[-1]
+        nets: list[Any] = [*self.nets]
+        biases = [net.biases(found, places, self.shape) for net in nets]
+        low_net, high_net = nets[0], nets[-1]
         low_bias, high_bias = biases[0], biases[-1]
         high, low = state.high, state.low
         shape = self.shape

@@ -23,10 +23,13 @@ from honewheel.families.reasoner import rows, start
 from honewheel.families.reasoner.judge import answers
 from honewheel.families.reasoner.model import Boards, Reasoner
 from honewheel.families.reasoner.rows import Asked, Floats, Ints, Kind
-from honewheel.records import Decoding, Item, Prediction
+from honewheel.records import Decoding, Item, Prediction, digest
 from honewheel.tasks.puzzle import base as puzzles
 
+BLOCK = 256  # items answered together; each is told as soon as its block is done
+
 _Answer = tuple[int, ...]
+_Move = tuple[Ints, Ints]  # positions [L] and tokens [V] of a symmetry
 
 
 class ReasonerModel:
@@ -80,14 +83,13 @@ class ReasonerModel:
             model.shape.relations,
             modes.device(),
         )
-        for place, item in enumerate(asked.items):
-            if place % _BLOCK == 0:
-                block = slice(place, place + _BLOCK)
-                found = _vote(model.eval(), asked, block, boards)
-            kind = asked.kinds[asked.kind[place]]
-            cells = np.array(found[place % _BLOCK], dtype=np.int64)
-            output = kind.puzzle.decode(item.prompt, item.context, cells)
-            yield Prediction(item=item.id, output=output, tokens=len(cells))
+        for first in range(0, len(asked.items), BLOCK):
+            block = slice(first, first + BLOCK)
+            found = _vote(model.eval(), asked, block, boards)
+            for item, kind, cells in zip(asked.items[block], asked.kind[block], found, strict=True):
+                puzzle = asked.kinds[kind].puzzle
+                output = puzzle.decode(item.prompt, item.context, np.array(cells, dtype=np.int64))
+                yield Prediction(item=item.id, output=output, tokens=len(cells))
 
     def _ready(self, kinds: Sequence[Kind]) -> Reasoner:
         """A model that has room for `kinds`; what it must add of its own is drawn from seed 0."""
@@ -97,16 +99,16 @@ class ReasonerModel:
         return start.model(self.folder, kinds, seed=0)
 
 
-_BLOCK = 256
-
-
 def _vote(model: Reasoner, asked: Asked, block: slice, boards: Boards) -> list[_Answer]:
     """The answer of each row of `block`: that with the largest sum of halt probabilities."""
     inputs, kind = asked.inputs[block], asked.kind[block]
     votes: list[defaultdict[_Answer, float]] = [defaultdict(float) for _ in kind]
-    rng = np.random.default_rng(block.start)
+    rngs = [_chance(item) for item in asked.items[block]]
     for turn in range(model.config.votes):
-        moves = None if turn == 0 else [_moves(asked.kinds[one].puzzle, rng) for one in kind]
+        moves = None  # the first answer is to the puzzle as it is
+        if turn:
+            puzzles_asked = [asked.kinds[one].puzzle for one in kind]
+            moves = [_moves(*one) for one in zip(puzzles_asked, rngs, strict=True)]
         shown = inputs if moves is None else _moved(inputs, moves)
         for row, (cells, sure) in enumerate(_answer(model, shown, kind, asked.kinds, boards)):
             found = cells if moves is None else _back(cells, moves[row])
@@ -127,7 +129,9 @@ def _answer(
             yield known.argmax(-1), float(sure[row])
 
 
-_Move = tuple[Ints, Ints]
+def _chance(item: Item) -> np.random.Generator:
+    """What is drawn for an item depends on its prompt alone, not on its company."""
+    return np.random.default_rng(int(digest(item.prompt)[:16], 16))
 
 
 def _moves(puzzle: puzzles.Puzzle, rng: np.random.Generator) -> _Move:

@@ -112,7 +112,7 @@ _RANGES: Mapping[str, Range] = {
         low=0.0,
         high=1.0,
         help="share of the updates in which only what belongs to a task is trained: its embedding "
-        "and how it weighs relations; 1: nothing else ever, so nothing old can be lost",
+        "and how it weighs relations; 1: in all of them, so what tasks share stays as it was",
     ),
     "interpolate": Range(
         default=False,

@@ -32,7 +32,7 @@ Tokens: TypeAlias = npt.NDArray[np.int64]
 Flags: TypeAlias = npt.NDArray[np.bool_]
 
 PUZZLE = "puzzle"  # the prompt's entry that names the kind
-PADDING = 0  # token
+PADDING, BLANK = 0, 1  # tokens: nothing, and what is to be filled in
 IGNORED = -100  # label: no loss here
 MAX_CHARS = 20_000  # of an output
 
@@ -136,12 +136,26 @@ class PuzzleTask(ABC):
     ) -> Iterator[Problem]:
         """Problems without end, each with one right answer under `rule`; of any level if None."""
 
+    def problem(self, inputs: Tokens, labels: Tokens, vocabulary: int) -> Problem:
+        """The problem that [length] tokens of a published data set spell, with its answer.
+
+        Raises ParseError when they spell none of this kind; most kinds have no such data sets.
+        """
+        raise ParseError(f"no published data sets of kind {self.kind} are known")
+
     def group_keys(self, prompt: str, context: Mapping[str, str]) -> tuple[str, ...]:
         """The orbit: symmetric problems are one question. () for a prompt that is no problem."""
         try:
             return (digest([self.kind, of(prompt).canonical(prompt, context)]),)
         except ParseError:
             return ()
+
+    def band(self, prompt: str, context: Mapping[str, str]) -> str | None:
+        """The problem's level; None for a prompt that is no problem."""
+        try:
+            return of(prompt).level(prompt, context)
+        except ParseError:
+            return None
 
     def lesson_key(self, prompt: str, context: Mapping[str, str], output: str) -> str:
         """Symmetric problems with the symmetric answers teach the same. Raises ParseError."""

@@ -26,7 +26,7 @@ from honewheel.errors import ParseError
 from honewheel.records import Check, Fact, Finding
 from honewheel.tasks.facts import judged
 from honewheel.tasks.puzzle import base
-from honewheel.tasks.puzzle.base import PADDING, Flags, Problem, PuzzleTask, Tokens
+from honewheel.tasks.puzzle.base import BLANK, PADDING, Flags, Problem, PuzzleTask, Tokens
 
 RULES = ("two-value", "three-value", "three-value-empty")
 ACCEPT, REJECT = "accept", "reject"
@@ -38,7 +38,7 @@ Row: TypeAlias = tuple[int | None, str]  # None is the empty value
 
 _KIND = "boundary-table"
 _ENTRIES = ("digits", "field", "low", "high", "optional", "rule")
-_BLANK, _REQUIRED, _OPTIONAL, _ACCEPT, _REJECT, _EMPTY, _ZERO = range(1, 8)
+_REQUIRED, _OPTIONAL, _ACCEPT, _REJECT, _EMPTY, _ZERO = range(2, 8)
 _LINE = re.compile(r"(\d{1,18})?\s*,\s*(accept|reject)")
 
 
@@ -103,7 +103,7 @@ class Table:
         return np.stack([record[:, None] == record[None, :], same, same & near])
 
     def encode(self, prompt: str, context: Mapping[str, str]) -> Tokens:
-        rest = [_BLANK] * (ROWS * (self.digits + 1))
+        rest = [BLANK] * (ROWS * (self.digits + 1))
         return np.array(self._stated(prompt) + rest, dtype=np.int64)
 
     def target(self, prompt: str, context: Mapping[str, str], output: str) -> Tokens:

@@ -32,6 +32,8 @@ def problems(order: Order) -> Iterator[Problem]:
         InputError: there is no such kind, size, rule or level, or no further orbit is found.
     """
     kind = base.task(order.kind)
+    if not kind.sizes:
+        raise InputError(f"Problems of kind {order.kind} are not made but brought by people.")
     size, rule = order.size or kind.sizes[0], order.rule or kind.rules[0]
     seen: set[tuple[str, ...]] = set()
     missed = 0

@@ -26,7 +26,7 @@ from honewheel.errors import ParseError
 from honewheel.records import Check, Fact, Finding
 from honewheel.tasks.facts import judged
 from honewheel.tasks.puzzle import base
-from honewheel.tasks.puzzle.base import PADDING, Flags, Problem, PuzzleTask, Tokens
+from honewheel.tasks.puzzle.base import BLANK, PADDING, Flags, Problem, PuzzleTask, Tokens
 
 Row: TypeAlias = tuple[int, ...]
 Pair: TypeAlias = tuple[int, int, int, int]  # parameter, level, later parameter, level
@@ -42,7 +42,7 @@ RULES = ("pairs",)
 
 _KIND = "pairwise"
 _ENTRIES = ("size", "levels", "never", "rows")
-_BLANK, _ZERO = 1, 2
+_ZERO = 2
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class Array:
 
     def encode(self, prompt: str, context: Mapping[str, str]) -> Tokens:
         asked = _asked(prompt)
-        return self._tokens(asked, asked.given, _BLANK)
+        return self._tokens(asked, asked.given, BLANK)
 
     def target(self, prompt: str, context: Mapping[str, str], output: str) -> Tokens:
         return self._tokens(_asked(prompt), self._read(output), PADDING)

@@ -181,6 +181,20 @@ class Sudoku(PuzzleTask):
         _digits(grid, rules.side)
         return Grid(rules)
 
+    def problem(self, inputs: Tokens, labels: Tokens, vocabulary: int) -> Problem:
+        """The published coding is the one used here: 0 padding, 1 empty, digit + 1."""
+        side = vocabulary - 2
+        if str(side) not in BOXES or len(inputs) != side * side:
+            raise ParseError(f"{len(inputs)} cells of {vocabulary} tokens are no known square")
+        rules = _rules(*BOXES[str(side)], RULES[0])
+        if inputs.min() < 1 or labels.min() < 2:
+            raise ParseError("cells are padding, or an answer is empty")
+        prompt = _prompt(rules, (inputs - 1).tolist())
+        grid = Grid(rules)
+        return Problem(
+            prompt=prompt, answer=grid.decode(prompt, {}, labels), level=grid.level(prompt, {})
+        )
+
     def generate(
         self, size: str, rule: str, level: str | None, rng: np.random.Generator
     ) -> Iterator[Problem]:
