@@ -97,7 +97,9 @@ def test_auto_takes_the_rate_that_is_best_on_validation_pairs(bert: Path, tmp_pa
     found = report(tmp_path)
     tried = {float(rate): score["spearman"] for rate, score in found["ladder"].items()}
     assert list(tried) == [1e-3, 3e-3, 1e-2]
-    assert tried[found["rate"]] == max(tried.values())
+    noise = 0.515 * (1 - max(tried.values()) ** 2) / 37**0.5
+    near = [rate for rate, score in tried.items() if score >= max(tried.values()) - noise]
+    assert found["rate"] == min(near)
     assert found["realised"]["learning_rate"] == found["rate"]
 
 

@@ -7,7 +7,7 @@ labels only, the first is the second in other clothes (docs/why/how-similarity-i
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -69,6 +69,21 @@ def _whole(measure: Measure, cosines: Floats, labels: Floats) -> float:
     if not len(labels):
         return math.nan
     return float(measure(cosines, labels, np.ones((1, len(labels))))[0])
+
+
+def lowest(scores: Sequence[Score], pairs: int) -> int:
+    """The place of the first of `scores` that cannot be told from the best of them.
+
+    Two scores on the same `pairs` can be told apart when their Spearmans differ by more than half
+    the standard error of one, 1.03 (1 - rho^2) / sqrt(n - 3) (Fieller et al. 1957); half, because
+    on the same pairs much of that error is shared. An undefined score is worse than any other.
+    """
+    values = [-math.inf if math.isnan(one.spearman) else one.spearman for one in scores]
+    best = max(values)
+    if best == -math.inf:
+        return 0
+    noise = 0.5 * 1.03 * (1 - best**2) / math.sqrt(max(pairs - 3, 1))
+    return next(at for at, value in enumerate(values) if value >= best - noise)
 
 
 def probe(texts: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -50,7 +50,8 @@ def _rate(method: str) -> Range:
         high=high,
         log=True,
         search=_SEARCHED[method],
-        help=f"peak rate; auto tries {ladder} on the validation pairs and takes the best",
+        help=f"peak rate; auto tries {ladder} on the validation pairs and takes the lowest of "
+        "the best",
         why="training either does not move the embeddings or destroys them",
     )
 
