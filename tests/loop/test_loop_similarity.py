@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -173,6 +174,7 @@ def test_the_pairs_report_tells_metrics_slices_and_flips(wheel: Any) -> None:
     assert any(one["metric"] == "auc" and one["low"] > 0 for one in found["difference"])
     assert any(flip["mended"] for flip in found["flips"])
     assert found["dev_pairs"] > 20
+    assert sum(found["difficulty"]["train"]) == pytest.approx(1)
 
 
 def test_labels_kept_whole_are_unseen_in_the_test(tmp_path: Path) -> None:
@@ -200,6 +202,30 @@ def test_the_diagnostic_of_any_texts(wheel: Any, tmp_path: Path) -> None:
     assert lines["negation"]["low"] <= lines["negation"]["passed"] / 15 <= lines["negation"]["high"]
     again = wheel.adversarial(texts, cases=15, against="tickets@0")
     assert again == found
+
+
+def test_edits_to_train_on_are_of_training_texts_only(wheel: Any, tmp_path: Path) -> None:
+    out = tmp_path / "edits.jsonl"
+    counts = wheel.pair_edits(out, cases=6)
+    assert counts["negation"] == 6
+    assert not {"number", "typo"} & set(counts)  # reported, so not to be learnt
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    held = {
+        pairs.normal(text)
+        for side in ("val", "test")
+        for event in wheel.store.log.events(["same"], wheel.store.log.last_seq(), split=side)
+        for text in pairs.pair(event.response.prompt, event.response.context)
+    }
+    judged = {one["case"]["a"] for one in wheel.adversarial(against="tickets@0")["flips"]}
+    for row in rows:
+        assert pairs.normal(row["text_a"]) not in held
+        assert row["text_a"] not in judged
+        assert row["source"].startswith("edits:")
+    assert {row["same"] for row in rows if row["source"] == "edits:negation"} == {False}
+    found = wheel.import_preview(out, task="same")
+    assert found.good == len(rows)
+    with pytest.raises(InputError, match="exists already"):
+        wheel.pair_edits(out)
 
 
 def test_a_pair_is_said_and_bad_ones_are_refused(wheel: Any) -> None:
