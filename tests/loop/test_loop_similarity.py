@@ -125,6 +125,7 @@ def test_importing_the_same_labels_again_is_nothing_new(wheel: Any, tmp_path: Pa
     assert wheel.store.log.last_seq() == before
 
 
+@pytest.mark.slow
 def test_a_required_tier_refuses(tmp_path: Path) -> None:
     folder = project(tmp_path / "acme", require='"production"')
     with wheels.open_wheel(folder) as wheel:
@@ -179,7 +180,7 @@ def test_the_pairs_report_tells_metrics_slices_and_flips(wheel: Any) -> None:
 
 def test_labels_kept_whole_are_unseen_in_the_test(tmp_path: Path) -> None:
     with wheels.open_wheel(project(tmp_path / "acme")) as wheel:
-        wheel.import_labelled(labelled_csv(tmp_path / "t.csv"), whole_labels=True)
+        wheel.import_labelled(labelled_csv(tmp_path / "t.csv", 8), whole_labels=True)
         intake.run(wheel.store, wheel.config, listen=lambda _: None)
         sides: dict[str, set[str]] = {}
         for event in wheel.store.log.events(["same"], wheel.store.log.last_seq()):

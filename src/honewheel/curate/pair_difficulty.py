@@ -60,7 +60,8 @@ def of(rows: Sequence[tuple[str, str, float]]) -> Floats:
     if not rows:
         return np.zeros(0)
     cosines = lexical.of_pairs([(a, b) for a, b, _ in rows]).astype(float)
-    return np.abs(cosines - np.array([number for _, _, number in rows]))
+    found: Floats = np.abs(cosines - np.array([number for _, _, number in rows]))
+    return found
 
 
 def shift(train: Sequence[tuple[str, str, float]], test: Sequence[tuple[str, str, float]]) -> Shift:
