@@ -247,6 +247,7 @@ def test_a_frozen_suite_shares_no_text_with_training(wheel: Any) -> None:
     frozen = pairs.pair(wheel.store.suites.get("frozen").items[0].prompt, {})[0]
     dataset = wheel.versions()[-1].dataset
     trained = wheel.store.datasets.load(dataset)
+    assert len({row.difficulty for row in trained.train}) > 20  # by the words of each pair
     for row in (*trained.train, *trained.val):
         assert pairs.normal(frozen) not in map(pairs.normal, pairs.pair(row.prompt, row.context))
     assert "held out (suite)" in {one.reason for one in wheel.store.datasets.reasons(dataset)}
