@@ -18,13 +18,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
-from honewheel.families.embedding import judge
+from honewheel.families.embedding import head, judge
 from honewheel.families.embedding.family import Embedding
 from honewheel.records import Dataset, Decoding, Example, Item, Json, Spec, dataset_hash
+from honewheel.tasks import ranking
 from honewheel.tasks.similarity import as_prompt
 
 BASE = "minilm"
+VECTORS = Path(".bench/embedding/vectors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +82,33 @@ def spec(method: str, seed: int, **changes: Json) -> Spec:
 def answered(data: Path, name: str, most: int, version: Path | None) -> tuple[Any, Any]:
     """Cosines (cut at 0, as the model answers) and labels of the test pairs of a set."""
     given = rows(data, f"{name}.test", most)
+    labels = np.array([row["score"] for row in given], dtype=np.float32)
+    if version is None or (version / head.WEIGHTS).is_file():
+        return _by_vectors(given, name, version), labels
     items = [
         Item(id=str(at), task=name, prompt=as_prompt(row["a"], row["b"]), reference="", group="")
         for at, row in enumerate(given)
     ]
     with Embedding().open(BASE, version) as model:
         found = {one.item: float(one.output) for one in model.predict(items, Decoding())}
-    labels = np.array([row["score"] for row in given], dtype=np.float32)
     return np.array([found[item.id] for item in items], dtype=np.float32), labels
+
+
+def _by_vectors(given: Sequence[Mapping[str, Any]], name: str, version: Path | None) -> Any:
+    """What the base, or a head on it, answers; vectors of the base are made once and kept."""
+    texts = list(dict.fromkeys(row[side] for row in given for side in "ab"))
+    path = VECTORS / f"{name}-{len(texts)}.npy"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with Embedding().open(BASE, None) as model:
+            np.save(path, model.embed(texts))
+    vectors = np.load(path)
+    if version is not None:
+        with torch.inference_mode():
+            vectors = head.load(version)(torch.from_numpy(vectors)).numpy()
+    place = {text: at for at, text in enumerate(texts)}
+    a, b = (vectors[[place[row[side]] for row in given]] for side in "ab")
+    return np.maximum(0.0, (a * b).sum(1))
 
 
 def scored(cosines: Any, labels: Any) -> dict[str, float]:
@@ -95,7 +117,7 @@ def scored(cosines: Any, labels: Any) -> dict[str, float]:
     return {
         "spearman": judge.spearman(cosines, labels),
         "auc": judge.auc(cosines, labels),
-        "ap": float(average_precision_score(labels >= judge.SAME, cosines)),
+        "ap": float(average_precision_score(labels >= ranking.SAME, cosines)),
     }
 
 
@@ -117,6 +139,8 @@ def trained(
     sizes: Sizes,
 ) -> dict[str, Any]:
     """Train, then answer the test pairs of `sets`. Embedding the texts is told apart."""
+    import sentence_transformers  # noqa: F401  # imported before the clock starts, as the rival does
+
     with tempfile.TemporaryDirectory() as temporary:
         run = Path(temporary) / "run"
         run.mkdir()

@@ -1,15 +1,17 @@
-"""Our trainer beside TRL's SFTTrainer and transformers' Trainer: CPU seconds for the same work.
+"""Our trainer beside TRL's SFTTrainer and DPOTrainer and transformers' Trainer: CPU seconds for the
+same work.
 
-    make bench-engine                          everything, about 40 minutes of one core
+    make bench-engine                          everything, about 25 minutes of one core
     python benchmarks/engine.py --minutes 5    stop after the round in which 5 minutes are over;
                                                the same command goes on until the file is written
     python benchmarks/engine.py --quick        one small round, same metrics, not written
 
 All sides run in one process and take turns, the order turned round each time (ABBA). A pilot on
 few pairs finds each size's best settings of the rivals, and the measured rounds are run against
-those; at five million parameters the first round is run against every setting. From 25 million
-parameters on bfloat16 is the best of every side, so only that is measured. CPU seconds of one
-thread are the figure: on a machine that others use they hold where wall time does not.
+those; at five million parameters the first round is run against every setting. Where one precision
+is the best of every side, only that is measured; a larger vocabulary or model takes the pilot of a
+smaller one. CPU seconds of one thread are the figure: on a machine that others use they hold where
+wall time does not.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections import ChainMap
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,7 +41,7 @@ for name, value in {
     os.environ[name] = value  # before torch is imported
 
 LOG = Path(__file__).parents[1] / ".bench" / "engine.jsonl"
-ROUNDS, HELD_OUT, PILOT = 5, 24, 24
+ROUNDS, HELD_OUT, PILOT, FEW = 5, 24, 24, 8
 GO_ON = 3  # exit code: the time is over, there is more to do
 
 
@@ -46,7 +49,8 @@ GO_ON = 3  # exit code: the time is over, there is more to do
 class Part:
     """One comparison: a size of model, a vocabulary, a number of pairs.
 
-    `every`: the first round measures every setting of the rivals, and no pilot is needed.
+    `every`: the first round measures every setting of the rivals, and no pilot is needed. `pilot`:
+    the part whose pilot chooses the rivals, where it is another one.
     """
 
     name: str
@@ -55,17 +59,21 @@ class Part:
     pairs: int
     every: bool = False
     rounds: int = ROUNDS
-    only: str = ""  # measure this precision only
+    only: str = ""  # measure this precision of ours, against the one best setting of the rivals
+    pilot: str = ""
+    objective: str = "sft"
 
 
 PARTS = (
     Part("5m", "5m", 4096, 54, every=True, rounds=9),
     Part("25m", "25m", 4096, 96, only="bf16"),
-    Part("100m", "100m", 4096, 80, rounds=3, only="bf16"),
-    Part("5m_32k", "5m", 32_768, 54, only="bf16"),
-    Part("5m_500", "5m", 4096, 500, only="bf16"),
-    Part("25m_32k", "25m", 32_768, 96, only="bf16"),
+    Part("dpo_5m", "5m", 4096, 48, objective="dpo"),
+    Part("100m", "100m", 4096, 40, rounds=3, only="bf16", pilot="25m"),
+    Part("5m_32k", "5m", 32_768, 54, rounds=3, only="bf16"),
+    Part("25m_32k", "25m", 32_768, 48, rounds=3, only="bf16", pilot="25m"),
+    Part("5m_500", "5m", 4096, 500, rounds=2, only="fp32", pilot="5m"),
 )
+QUICK = (0, 2)  # places of the parts of a quick run
 
 
 def main() -> int:
@@ -75,7 +83,9 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, help="stop after the round that passes them")
     given = parser.parse_args()
     warnings.filterwarnings("ignore")
-    parts = [replace(p, pairs=8, rounds=1) for p in PARTS[:2]] if given.quick else list(PARTS)
+    parts = list(PARTS)
+    if given.quick:
+        parts = [replace(PARTS[place], pairs=FEW, rounds=1, every=False) for place in QUICK]
     log = Path(tempfile.mkdtemp()) / "quick.jsonl" if given.quick else LOG
     log.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + 60 * (given.minutes or 1e9)
@@ -91,7 +101,7 @@ def main() -> int:
             print("there is more to do: run the same command again")
             return GO_ON
     rows = _read(log)
-    metrics, notes = report(rows, [part.name for part in PARTS])
+    metrics, notes = report(rows, [part.name for part in parts])
     print(json.dumps(metrics, indent=1))
     if not given.quick:
         print(results_file.write("engine", metrics, range(ROUNDS), notes, packages=("trl",)))
@@ -102,62 +112,77 @@ def main() -> int:
 
 def _measured(parts: Sequence[Part], log: Path, *, rounds: int, quick: bool) -> Iterator[Row]:
     """What is not in the log yet, row by row; `last` marks the end of a round."""
-    from engine_sides import OURS, RIVALS
-
     known = {(row["part"], row["round"]) for row in _read(log) if row["last"]}
     for place, part in enumerate(parts):
-        if place == min(2, len(parts) - 1):
-            yield from _whole(known, rounds)
-        if (part.name, "pilot") not in known and not (part.every and not quick):
-            tried = replace(part, pairs=8 if quick else PILOT)
-            sides = list(RIVALS)[3:5] if quick else list(RIVALS)
+        if place == 1:
+            yield from _whole(known, rounds, quick)
+        ours, rivals = _sides(part.objective)
+        if (part.name, "pilot") not in known and not part.every and not part.pilot:
+            sides = list(rivals)[3:5] if quick else list(rivals)
+            tried = replace(part, pairs=FEW if quick else PILOT)
             yield from _round(tried, "pilot", [*sides[:1], *sides])  # the first warms up
         for number in range(part.rounds):
-            rivals = list(RIVALS) if part.every and not number and not quick else _best(log, part)
-            sides = [side for side in [*OURS, *rivals] if side.endswith(part.only)]
-            if (part.name, number) not in known:
-                yield from _round(part, number, sides[:: -1 if number % 2 else 1])
+            if (part.name, number) in known:
+                continue
+            theirs = list(rivals) if part.every and not number else _best(log, part)
+            sides = [*(side for side in ours if side.endswith(part.only)), *theirs]
+            yield from _round(part, number, sides[:: -1 if number % 2 else 1])
 
 
-def _whole(known: set[Any], rounds: int) -> Iterator[Row]:
+def _whole(known: set[Any], rounds: int, quick: bool) -> Iterator[Row]:
     """The comparison of losses, and the whole job in fresh processes."""
     if ("one_step", 0) not in known:
         yield from _one_step()
+    if ("pair_losses", 0) not in known:
+        yield from _pair_losses()
     for number in range(min(rounds, 3)):
         if (JOB, number) not in known:
-            yield from _jobs(number)
+            yield from _jobs(number, *((FEW, 1) if quick else ()))
+
+
+def _sides(objective: str) -> tuple[Any, Any]:
+    """(ours, the rivals') runs by name."""
+    import engine_preferences
+    import engine_sides
+
+    room = engine_sides if objective == "sft" else engine_preferences
+    return room.OURS, room.RIVALS
+
+
+def _job_of(part: Part, seed: int) -> Any:
+    import engine_data
+    from engine_sides import Job
+
+    base = engine_data.base(_folder(part.size, part.vocabulary), part.size, part.vocabulary)
+    made: Any = engine_data.pairs if part.objective == "sft" else engine_data.preferences
+    rows = made(part.pairs, 1, part.vocabulary)
+    return Job(base, rows, made(HELD_OUT, 2, part.vocabulary), seed)
 
 
 def _round(part: Part, number: int | str, sides: Sequence[str]) -> Iterator[Row]:
-    import engine_data
-    from engine_sides import SIDES, Job
+    from honewheel.families.causal_lm import precision
 
-    seed = number if isinstance(number, int) else 99
-    base = engine_data.base(_folder(part.size, part.vocabulary), part.size, part.vocabulary)
-    job = Job(
-        base,
-        engine_data.pairs(part.pairs, 1, part.vocabulary),
-        engine_data.pairs(HELD_OUT, 2, part.vocabulary),
-        seed,
-    )
-    _warm_up(job, sides)
+    job = _job_of(part, number if isinstance(number, int) else 99)
+    runs = dict(ChainMap(*_sides(part.objective)))
+    _warm_up(part.objective, job, {side: runs[side] for side in sides})
+    usual = {"float32": "ours fp32", "bfloat16": "ours bf16"}[precision.realised("auto", job.base)]
     for place, side in enumerate(sides, start=1):
-        found = asdict(SIDES[side](job))
-        load = os.getloadavg()[0]
-        last = place == len(sides)
-        yield {"part": part.name, "round": number, "side": side, "load": load, "last": last} | found
+        found = asdict(runs[side](job))
+        row = {"part": part.name, "round": number, "side": side, "load": os.getloadavg()[0]}
+        yield row | {"usual": side == usual, "last": place == len(sides)} | found
 
 
-_warm: set[str] = set()
+_warm: set[tuple[str, str]] = set()
 
 
-def _warm_up(job: Any, sides: Sequence[str]) -> None:
+def _warm_up(objective: str, job: Any, runs: Mapping[str, Any]) -> None:
     """The first run of a process pays for imports and allocations: one that does not count."""
-    from engine_sides import SIDES
-
-    for side in {*sides} - _warm:
-        SIDES[side](replace(job, pairs=job.pairs[:8], held_out=job.held_out[:1]))
-        _warm.add(side)
+    if len(job.pairs) <= FEW:  # a quick look: nothing of it counts
+        return
+    for side, run in runs.items():
+        if (objective, side) not in _warm:
+            run(replace(job, pairs=job.pairs[:FEW], held_out=job.held_out[:1]))
+            _warm.add((objective, side))
 
 
 def _one_step() -> Iterator[Row]:
@@ -166,7 +191,17 @@ def _one_step() -> Iterator[Row]:
     yield from _round(Part("one_step", "5m", 4096, 8), 0, sides)
 
 
-def _jobs(number: int) -> Iterator[Row]:
+def _pair_losses() -> Iterator[Row]:
+    """The DPO loss of each of eight pairs, computed by both sides."""
+    import engine_preferences
+
+    found = engine_preferences.pair_losses(_job_of(Part("", "5m", 4096, 8, objective="dpo"), 0))
+    for place, (side, losses) in enumerate(zip(("ours", "TRL"), found, strict=True)):
+        row = {"part": "pair_losses", "round": 0, "side": side, "load": os.getloadavg()[0]}
+        yield row | {"last": place == 1, "train": 0.0, "losses": losses}
+
+
+def _jobs(number: int, *size: int) -> Iterator[Row]:
     import engine_data
     import engine_job
 
@@ -174,7 +209,7 @@ def _jobs(number: int) -> Iterator[Row]:
     order = [("ours", engine_job.ours), ("TRL", engine_job.trl)]
     for place, (side, work) in enumerate(order[:: -1 if number % 2 else 1]):
         load, wall = os.getloadavg()[0], time.perf_counter()
-        cpu = work(base, number)
+        cpu = work(base, number, *size)
         row = {"part": JOB, "round": number, "side": side, "load": load, "last": place == 1}
         yield row | {"train": cpu, "wall": time.perf_counter() - wall}
 
@@ -184,15 +219,18 @@ def _folder(size: str, vocabulary: int) -> Path:
 
 
 def _best(log: Path, part: Part) -> list[str]:
-    """The rivals' quickest settings of each precision, by the pilot or by the first full round.
+    """The rivals' quickest settings, by the pilot or by the first full round.
 
-    One of each; two where the first round is one of those that count, for its order is not fair.
+    One of each precision, or one of all where one precision of ours is measured; two of each
+    where the first round is one of those that count, for its order is not fair.
     """
-    tried = 0 if part.every else "pilot"
-    rows = [row for row in _rows(log, part.name) if row["round"] in (tried, "pilot")]
+    chooses = part.pilot or part.name
+    tried = [row for row in _rows(log, chooses) if row["round"] in (0, "pilot")]
+    if piloted := [row for row in tried if row["round"] == "pilot"][1:]:
+        tried = piloted
     found: list[str] = []
-    for kind in ("fp32", "bf16"):
-        rivals = [row for row in rows if row["side"].endswith(kind) and not is_ours(row["side"])]
+    for kind in ("",) if part.only else ("fp32", "bf16"):
+        rivals = [row for row in tried if row["side"].endswith(kind) and not is_ours(row["side"])]
         quickest = dict.fromkeys(row["side"] for row in sorted(rivals, key=lambda r: r["train"]))
         found += list(quickest)[: 2 if part.every else 1]
     return found

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from honewheel.records import Example
+from honewheel.records import Example, Pair
 
 LONGEST, SHORTEST = 506, 16
 _SPREAD = 0.85
@@ -101,6 +101,33 @@ def pairs(count: int, seed: int, vocabulary: int = 4096) -> list[tuple[str, str]
 def _word(draw: random.Random, vocabulary: int) -> str:
     few = draw.random() < 0.2
     return f"w{draw.randrange(3, _FUNCTION_WORDS if few else vocabulary)}"
+
+
+def preferences(count: int, seed: int, vocabulary: int = 4096) -> list[tuple[str, str, str]]:
+    """(prompt, chosen, rejected); half the words of what is rejected are others."""
+    draw = random.Random(f"rejected {seed}")
+    found = []
+    for prompt, chosen in pairs(count, seed, vocabulary):
+        words = [_word(draw, vocabulary) if draw.random() < 0.5 else w for w in chosen.split()]
+        found.append((prompt, chosen, " ".join(words)))
+    return found
+
+
+def as_pairs(found: list[tuple[str, str, str]]) -> list[Pair]:
+    """The same preferences as our side reads them."""
+    return [
+        Pair(
+            id=f"p{number}",
+            task="words",
+            prompt=prompt,
+            chosen=chosen,
+            rejected=rejected,
+            group=f"g{number}",
+            split="train",
+            origin="correction",
+        )
+        for number, (prompt, chosen, rejected) in enumerate(found)
+    ]
 
 
 def examples(found: list[tuple[str, str]]) -> list[Example]:

@@ -1,7 +1,7 @@
 """The whole training job in a process of its own, imports and saving included: ours, and TRL's.
 
-54 pairs, 28 million parameters, batches of 8, 3 epochs. `python engine_job.py BASE OUT SEED` is
-the rival: its leanest setting, padding_free in bfloat16.
+54 pairs, 28 million parameters, batches of 8, 3 epochs. `python engine_job.py BASE OUT SEED PAIRS
+EPOCHS` is the rival: its leanest setting, padding_free in bfloat16.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from pathlib import Path
 
 import engine_data
 
-COUNT, EPOCHS = 54, 3
+PAIRS, EPOCHS = 54, 3
 
 
-def ours(base: Path, seed: int) -> float:
+def ours(base: Path, seed: int, pairs: int = PAIRS, epochs: int = EPOCHS) -> float:
     """CPU seconds of the training child, from its start to the sealed adapter."""
     from honewheel import plugins
     from honewheel.records import Dataset, Spec, dataset_hash
@@ -27,35 +27,36 @@ def ours(base: Path, seed: int) -> float:
     from honewheel.train.run import environment
 
     family = plugins.family("causal-lm")
-    train = tuple(engine_data.examples(engine_data.pairs(COUNT, seed)))
+    train = tuple(engine_data.examples(engine_data.pairs(pairs, seed)))
     settings = {key: rule.default for key, rule in family.ranges("lora").items()}
     spec = Spec(
         family="causal-lm",
         base=str(base),
         base_hash=family.resolve(str(base))[1],
         method="lora",
-        settings=settings | {"epochs": EPOCHS},
+        settings=settings | {"epochs": epochs},
         seed=seed,
     )
     dataset = Dataset(hash=dataset_hash(train, ()), train=train, val=())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         inputs.write(folder, inputs.Inputs("causal-lm", spec, dataset, 1))
-        found = _cpu([sys.executable, "-m", "honewheel.train.child", name], environment(1))
+        found = cpu([sys.executable, "-m", "honewheel.train.child", name], environment(1))
         assert (folder / "final" / "adapter_model.safetensors").is_file()
     return found
 
 
-def trl(base: Path, seed: int) -> float:
+def trl(base: Path, seed: int, pairs: int = PAIRS, epochs: int = EPOCHS) -> float:
     """CPU seconds of a process that does the same with TRL."""
     with tempfile.TemporaryDirectory() as out:
-        words = [sys.executable, __file__, str(base), out, str(seed)]
-        found = _cpu(words, {**os.environ, "OMP_NUM_THREADS": "1"})
+        words = [sys.executable, __file__, *map(str, (base, out, seed, pairs, epochs))]
+        found = cpu(words, {**os.environ, "OMP_NUM_THREADS": "1"})
         assert (Path(out) / "adapter_model.safetensors").is_file()
     return found
 
 
-def _cpu(words: Sequence[str], environment: dict[str, str]) -> float:
+def cpu(words: Sequence[str], environment: dict[str, str], folder: Path | None = None) -> float:
+    """CPU seconds of a process and its children. Raises RuntimeError when it fails."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     # The pipe stays open: the training child ends when its parent's end is closed.
     with subprocess.Popen(
@@ -64,6 +65,7 @@ def _cpu(words: Sequence[str], environment: dict[str, str]) -> float:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         env=environment,
+        cwd=folder,
     ) as process:
         assert process.stderr is not None
         said = process.stderr.read()
@@ -73,20 +75,20 @@ def _cpu(words: Sequence[str], environment: dict[str, str]) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def main(base: str, out: str, seed: str) -> None:
+def main(base: str, out: str, seed: str, pairs: str, epochs: str) -> None:
     import torch
     from datasets import Dataset
     from peft import LoraConfig
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from trl import SFTConfig, SFTTrainer
 
-    found = engine_data.pairs(COUNT, int(seed))
+    found = engine_data.pairs(int(pairs), int(seed))
     trainer = SFTTrainer(
         model=AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32),
         args=SFTConfig(
             output_dir=out,
             per_device_train_batch_size=8,
-            num_train_epochs=EPOCHS,
+            num_train_epochs=int(epochs),
             learning_rate=2e-3,
             seed=int(seed),
             bf16=True,

@@ -21,12 +21,13 @@ def report(rows: Sequence[Row], parts: Sequence[str]) -> tuple[dict[str, Any], l
     metrics: dict[str, Any] = {}
     notes = [
         "CPU seconds of Trainer.train() on one thread, medians of the rounds; a ratio is the "
-        "quickest rival setting over ours at its default precision (auto, here bfloat16 where a "
-        "rival may use it too); tokenising, loading and held-out losses are not in it"
+        "quickest rival setting of any precision over ours at the precision that auto takes; _fp32 "
+        "and _bf16 compare one precision; tokenising, loading and held-out losses are not in it, "
+        "but for DPO the references and tokenising are, on both sides"
     ]
     for part in parts:
         sides = _by_side(rows, part)
-        if "ours bf16" in sides:
+        if any(map(is_ours, sides)):
             metrics |= _part(part, sides)
             notes.append(f"{part}: " + _described(rows, part, sides))
         else:
@@ -35,6 +36,10 @@ def report(rows: Sequence[Row], parts: Sequence[str]) -> tuple[dict[str, Any], l
     apart = [abs(one["ours fp32"] - loss) for side, loss in one.items() if side != "ours fp32"]
     if apart:
         metrics["sft_onestep_loss_diff"] = metric(max(apart), "nats/token")
+    pairs = _by_side(rows, "pair_losses")
+    if pairs:
+        mine, theirs = (np.array(pairs[side][0]["losses"]) for side in ("ours", "TRL"))
+        metrics["dpo_pair_loss_diff"] = metric(float(abs(mine - theirs).max()), "nats")
     metrics |= _job(_by_side(rows, JOB))
     memory = results_file.FOLDER / "engine_memory.json"
     if memory.is_file():  # measured by benchmarks/engine_memory.py, repeated beside the speeds
@@ -53,21 +58,23 @@ def report(rows: Sequence[Row], parts: Sequence[str]) -> tuple[dict[str, Any], l
 def _part(name: str, sides: dict[str, list[Row]]) -> dict[str, Any]:
     """Ratios of one part, each over the rounds that both sides have run."""
     found: dict[str, Any] = {}
-    for kind, ending in (("bf16", ""), ("fp32", "_fp32")):
-        mine = f"ours {kind}"
-        if mine in sides:
-            rival = _quickest(sides, kind if ending else "")
-            theirs, ours = _both(sides[rival], sides[mine], "train")
-            found[f"sft_ratio_{name}{ending}"] = _ratio(theirs, ours)
-    ours = sides["ours bf16"]
-    median = statistics.median(row["train"] for row in ours)
-    speed = ours[0]["loss_tokens"] / median
-    found[f"sft_speed_{name}"] = metric(speed, "loss tokens/CPU s")
-    if name == "5m":
-        theirs, mine_too = _both(sides["TRL padding_free fp32"], sides["ours fp32"], "loss")
-        apart = mine_too - theirs
-        found["sft_final_loss_diff"] = metric(
-            float(apart.mean()), "nats/token", float(apart.min()), float(apart.max())
+    what, label = ("dpo", name.removeprefix("dpo_")) if name.startswith("dpo_") else ("sft", name)
+    mine = [side for side in sides if is_ours(side)]
+    usual = next((side for side in mine if sides[side][0]["usual"]), mine[0])
+    wanted = [(usual, "", "")]
+    wanted += [(side, side[-4:], f"_{side[-4:]}") for side in mine if len(mine) > 1]
+    for side, kind, ending in wanted:
+        theirs, ours = _both(sides[_quickest(sides, kind)], sides[side], "train")
+        found[f"{what}_ratio_{label}{ending}"] = _ratio(theirs, ours)
+    median = statistics.median(row["train"] for row in sides[usual])
+    speed = sides[usual][0]["loss_tokens"] / median
+    found[f"{what}_speed_{label}"] = metric(speed, "loss tokens/CPU s")
+    if "ours fp32" in sides and label == "5m":
+        theirs, ours = _both(sides[_quickest(sides, "fp32")], sides["ours fp32"], "loss")
+        apart = ours - theirs
+        unit = "nats/token" if what == "sft" else "nats"
+        found[f"{what}_final_loss_diff"] = metric(
+            float(apart.mean()), unit, float(apart.min()), float(apart.max())
         )
     return found
 
@@ -75,6 +82,7 @@ def _part(name: str, sides: dict[str, list[Row]]) -> dict[str, Any]:
 def _quickest(sides: dict[str, list[Row]], ending: str) -> str:
     """The rival setting with the lowest median."""
     rivals = [side for side in sides if not is_ours(side) and side.endswith(ending)]
+    rivals = rivals or [side for side in sides if not is_ours(side)]
     return min(rivals, key=lambda side: statistics.median(row["train"] for row in sides[side]))
 
 

@@ -32,7 +32,7 @@ from honewheel.families.order import Left, plan
 from honewheel.families.schedule import Course, make_schedule
 
 BATCH, RATE = 8, 1e-3
-Pairs = Sequence[tuple[str, str]]
+Pairs = Sequence[Any]  # (prompt, completion), or (prompt, chosen, rejected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Run:
 
 def ours(job: Job, *, bfloat16: bool) -> Run:
     """The trainer that `honewheel cycle` runs, with its optimizer and schedule."""
-    model = _model(job, attention.NAME)
+    model = fresh(job, attention.NAME)
     lean.lighten(model)
     started, wall = time.process_time(), time.perf_counter()
     rows = Renderer(job.base).encode(engine_data.examples(list(job.pairs)))
@@ -99,12 +99,12 @@ def trl(job: Job, **settings: Any) -> Run:
     from trl import SFTConfig, SFTTrainer
 
     disable_progress_bars()
-    model = _model(job, "sdpa")
+    model = fresh(job, "sdpa")
     tokenizer = Renderer(job.base)._tokenizer
     started, wall = time.process_time(), time.perf_counter()
     data = Dataset.from_list([{"prompt": one, "completion": two} for one, two in job.pairs])
     with tempfile.TemporaryDirectory() as folder:
-        given = {"max_length": 512} | _arguments(folder, job.seed) | settings
+        given = {"max_length": 512} | arguments(folder, job.seed) | settings
         trainer = SFTTrainer(
             model=model, args=SFTConfig(**given), train_dataset=data, processing_class=tokenizer
         )
@@ -125,13 +125,13 @@ def trl(job: Job, **settings: Any) -> Run:
 
 def plain(job: Job, **settings: Any) -> Run:
     """transformers' Trainer with padding and batches grouped by length."""
-    model = _model(job, "sdpa")
+    model = fresh(job, "sdpa")
     renderer = Renderer(job.base)
     started, wall = time.process_time(), time.perf_counter()
     rows = renderer.encode(engine_data.examples(list(job.pairs)))
     data = [_padded_row(row) for row in rows]
     with tempfile.TemporaryDirectory() as folder:
-        given = _arguments(folder, job.seed) | settings
+        given = arguments(folder, job.seed) | settings
         trainer = Trainer(
             model=model,
             args=TrainingArguments(train_sampling_strategy="group_by_length", **given),
@@ -172,14 +172,22 @@ RIVALS: Mapping[str, Callable[[Job], Run]] = {
     "Trainer group_by_length fp32": lambda job: plain(job),
     "Trainer group_by_length bf16": lambda job: plain(job, bf16=True),
 }
-SIDES = {**OURS, **RIVALS}
+
+
+def held_out(model: Any, measure: Callable[[], float]) -> float:
+    """What `measure` says of a trained model, attention computed one way for every side."""
+    model.eval()
+    model.get_base_model().set_attn_implementation(attention.NAME)
+    return measure()
 
 
 def held_out_loss(model: Any, job: Job) -> float:
-    """Mean loss of the held-out answer tokens in float32, one way for every side."""
+    """Mean loss of the held-out answer tokens in float32."""
+    return held_out(model, lambda: _token_loss(model, job))
+
+
+def _token_loss(model: Any, job: Job) -> float:
     rows = Renderer(job.base).encode(engine_data.examples(list(job.held_out)))
-    model.eval()
-    model.get_base_model().set_attn_implementation(attention.NAME)
     total, tokens = 0.0, 0
     with torch.no_grad():
         scorer = Scorer(model, False, 4096)
@@ -202,14 +210,16 @@ def _work(rows: Sequence[Encoded]) -> Work:
     )
 
 
-def _model(job: Job, how: str) -> Any:
+def fresh(job: Job, how: str) -> Any:
+    """The base under a fresh adapter, the same for every side."""
     attention.register()
     settings = {key: rule.default for key, rule in CausalLM().ranges("lora").items()}
     loaded = loading.load(job.base, attention=how, full_precision=False)
     return adapters.attach(loaded, settings, job.seed)
 
 
-def _arguments(folder: str, seed: int) -> dict[str, Any]:
+def arguments(folder: str, seed: int) -> dict[str, Any]:
+    """What every Trainer is told."""
     return {
         "output_dir": folder,
         "per_device_train_batch_size": BATCH,

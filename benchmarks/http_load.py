@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 _TICK = os.sysconf("SC_CLK_TCK")
 
@@ -37,10 +38,51 @@ def request(port: int, path: str, body: bytes, key: str = "") -> bytes:
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time of a process and its threads so far."""
-    with open(f"/proc/{pid}/stat", "rb") as file:
-        fields = file.read().rpartition(b")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICK
+    """CPU time so far of a process with its threads, and of all processes below it."""
+    ticks: dict[int, int] = {}
+    parents: dict[int, int] = {}
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            fields = (folder / "stat").read_bytes().rpartition(b")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            continue
+        ticks[int(folder.name)] = int(fields[11]) + int(fields[12])
+        parents[int(folder.name)] = int(fields[1])
+    total, waiting = 0, [pid]
+    while waiting:
+        one = waiting.pop()
+        total += ticks[one]
+        waiting += [child for child, parent in parents.items() if parent == one]
+    return total / _TICK
+
+
+def first_bytes(port: int, pid: int, make: Callable[[int], bytes], requests: int) -> Load:
+    """Streamed answers on one connection, one after the other; the seconds are those until the
+    first bytes of each body.
+    """
+    load = Load()
+
+    async def ask() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for number in range(requests):
+            started = time.perf_counter()
+            writer.write(make(number))
+            head = await reader.readuntil(b"\r\n\r\n")
+            size = int(await reader.readline(), 16)
+            load.seconds.append(time.perf_counter() - started)
+            load.failed += b" 200 " not in head.split(b"\r\n")[0]
+            while size:
+                await reader.readexactly(size + 2)
+                size = int(await reader.readline(), 16)
+            await reader.readexactly(2)
+        writer.close()
+
+    before, started = cpu_seconds(pid), time.perf_counter()
+    asyncio.run(ask())
+    load.wall, load.cpu = time.perf_counter() - started, cpu_seconds(pid) - before
+    return load
 
 
 def run(

@@ -26,6 +26,8 @@ from typing import Any
 
 import http_load
 import results_file
+import service_mlflow
+import service_postgres
 from results_file import metric
 
 import honewheel as hw
@@ -167,11 +169,68 @@ def measure(folder: Path, rounds: int, requests: int) -> dict[str, Any]:
                 ingest_batch_events_per_cpu_s=rows / load.cpu,
             )
     gateway(folder, rounds, max(200, requests // 10), note)
-    units = {"us": "us", "p50": "ms", "p99": "ms", "fastapi": "x"}
+    if service_postgres.installed():
+        postgres(folder, rounds, requests, note)
+    if service_mlflow.python():
+        mlflow(folder, rounds, requests, note)
+    units = {"us": "us", "p50": "ms", "p99": "ms", "fastapi": "x", "mlflow": "x"}
     return {
         name: spread(values, units.get(name.rpartition("_")[2], "events/s"))
         for name, values in sorted(found.items())
     }
+
+
+def postgres(folder: Path, rounds: int, requests: int, note: Callable[..., None]) -> None:
+    """The same rows with the log in PostgreSQL; what its own processes take is told apart."""
+    with (
+        service_postgres.cluster() as (url, cluster_pid),
+        ours(folder / "postgres", "--set", f"store.url={url}") as (port, pid, key),
+    ):
+        checked(port, pid, singles(port, key), WARM)
+        many = max(4, requests // 40)
+        for _ in range(rounds):
+            before = http_load.cpu_seconds(cluster_pid)
+            load = checked(port, pid, singles(port, key), requests)
+            its_own = http_load.cpu_seconds(cluster_pid) - before
+            note(
+                postgres_ingest_cpu_us=1e6 * load.cpu / requests,
+                postgres_database_cpu_us=1e6 * its_own / requests,
+                postgres_ingest_events_per_s=requests / load.wall,
+                postgres_ingest_ms_p50=load.percentile(0.5),
+                postgres_ingest_ms_p99=load.percentile(0.99),
+            )
+            load = checked(port, pid, batches(port, key, many), many, connections=4)
+            note(postgres_batch_events_per_s=many * BATCH / load.wall)
+
+
+def mlflow(folder: Path, rounds: int, requests: int, note: Callable[..., None]) -> None:
+    """Ours beside MLflow's tracking server, a trace and an assessment for each row of ours."""
+    few = requests // 10
+    with (
+        ours(folder / "beside") as (port, pid, key),
+        service_mlflow.server(folder, 18_434) as (port2, pid2),
+    ):
+        made = 0
+        for number in range(rounds + 1):  # the first one warms both up
+            load = checked(port, pid, singles(port, key), requests)
+            mine = 1e6 * load.cpu / requests
+            cpu, wall = 0.0, 0.0
+            for make in (service_mlflow.traces(port2, row), service_mlflow.assessments(port2)):
+
+                def numbered(at: int, make: Any = make, first: int = made) -> bytes:
+                    found: bytes = make(first + at)
+                    return found
+
+                load = checked(port2, pid2, numbered, few, connections=16)
+                cpu, wall = cpu + load.cpu, wall + load.wall
+            made += few
+            theirs = 1e6 * cpu / few
+            if number:
+                note(
+                    mlflow_cpu_us=theirs,
+                    mlflow_events_per_s=few / wall,
+                    ingest_ratio_vs_mlflow=theirs / mine,
+                )
 
 
 def gateway(folder: Path, rounds: int, requests: int, note: Callable[..., None]) -> None:
@@ -208,11 +267,27 @@ def gateway(folder: Path, rounds: int, requests: int, note: Callable[..., None])
                     note(**{f"gateway_added_ms_{connections}_{name}": added})
                     if connections == 1:
                         note(**{f"gateway_added_ms_{name}": added})
+                if connections == 1:
+                    note(gateway_first_token_added_ms_p50=first_token(bare, port, key, few))
                 if connections == 64:
                     note(
                         gateway_cpu_us=1e6 * loads[1].cpu / few,
                         proxy_cpu_us=1e6 * loads[0].cpu / few,
                     )
+
+
+def first_token(bare: int, port: int, key: str, requests: int) -> float:
+    """Milliseconds that the gateway adds until the first piece of a streamed answer, the median."""
+    body = {"model": "erd", "messages": [{"role": "user", "content": "a museum"}], "stream": True}
+    path, own = "/v1/chat/completions", os.getpid()
+    loads = [
+        http_load.first_bytes(
+            one, own, asked(one, path, json.dumps(body).encode(), secret), requests
+        )
+        for one, secret in ((bare, ""), (port, key))
+    ]
+    assert not any(load.failed for load in loads)
+    return loads[1].percentile(0.5) - loads[0].percentile(0.5)
 
 
 def checked(
@@ -238,6 +313,12 @@ def main() -> None:
         "gateway_added_ms: over a bare proxy with the same client library, to the same upstream; "
         "p50 and p99 without a number are with 1 connection; an answer is on disk before it is "
         "given, so a disk flush is part of it",
+        "gateway_first_token: until the first piece of a streamed answer reaches the client",
+        "postgres: fsync and synchronous_commit on; the database's processes are told apart",
+        "mlflow: tracking server with one worker over SQLite, 16 connections; a trace and an "
+        "assessment for each row of ours, with previews in place of spans"
+        if service_mlflow.python()
+        else "mlflow: not measured, MLFLOW_PYTHON names no Python (see service_mlflow.py)",
         "fastapi: validation and one commit a row, no key check, no log of responses and feedback",
     ]
     if trouble := results_file.busy():

@@ -14,7 +14,12 @@ _ANSWER = (
     b'{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"stub","choices":[{"index":'
     b'0,"finish_reason":"stop","message":{"role":"assistant","content":"' + b"x" * 400 + b'"}}]}'
 )
+_PIECE = (
+    b'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"stub",'
+    b'"choices":[{"index":0,"delta":{"content":"' + b"x" * 20 + b'"}}]}\n\n'
+)
 _JSON = [(b"content-type", b"application/json")]
+_EVENTS = [(b"content-type", b"text/event-stream")]
 
 
 async def _body(receive: Any) -> bytes:
@@ -33,10 +38,19 @@ async def _answer(send: Any, body: bytes) -> None:
 
 
 async def upstream(scope: Any, receive: Any, send: Any) -> None:
-    """Answers everything at once with 400 characters."""
+    """Answers everything at once with 400 characters, in twenty pieces where it is to stream."""
     if scope["type"] == "http":
-        await _body(receive)
-        await _answer(send, _ANSWER)
+        if b'"stream": true' in await _body(receive):
+            await _stream(send)
+        else:
+            await _answer(send, _ANSWER)
+
+
+async def _stream(send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": _EVENTS})
+    for _ in range(20):
+        await send({"type": "http.response.body", "body": _PIECE, "more_body": True})
+    await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})
 
 
 _client: list[httpx.AsyncClient] = []
@@ -49,9 +63,14 @@ async def proxy(scope: Any, receive: Any, send: Any) -> None:
     if not _client:
         limits = httpx.Limits(max_connections=512, max_keepalive_connections=64)
         _client.append(httpx.AsyncClient(trust_env=False, limits=limits))
-    found = await _client[0].post(
-        f"{os.environ['UPSTREAM']}{scope['path']}",
-        content=await _body(receive),
-        headers={"content-type": "application/json"},
-    )
-    await _answer(send, found.content)
+    url, body = f"{os.environ['UPSTREAM']}{scope['path']}", await _body(receive)
+    headers = {"content-type": "application/json"}
+    if b'"stream": true' not in body:
+        found = await _client[0].post(url, content=body, headers=headers)
+        await _answer(send, found.content)
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": _EVENTS})
+    async with _client[0].stream("POST", url, content=body, headers=headers) as answer:
+        async for piece in answer.aiter_raw():
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})

@@ -54,6 +54,12 @@ MEANINGS: Mapping[str, str] = {
     "models.NAME.trigger.max_cycles_per_week": "most cycles that start in seven days; none: any "
     "number",
     "models.NAME.trigger.hoped_gain": "gain in points that the test set must be able to show",
+    "models.NAME.trigger.every_days": "days after the last finished cycle at which the next is due, "
+    "if anything waits; takes the place of the counts above",
+    "models.NAME.schedules.light": "a section with its own `train` and `trigger`: cycles that go on "
+    "from the champion, see [schedules](../how-to/schedules.md)",
+    "models.NAME.schedules.deep": "the same for cycles that start from the base; "
+    "`trigger.every_days` is 7 by default",
     "models.NAME.upstream.url": "OpenAI-compatible endpoint that answers for this model in the "
     "gateway, with its `/v1`; empty: the champion does, in the server's process",
     "models.NAME.upstream.model": "what the endpoint calls the model",
@@ -147,6 +153,16 @@ MEANINGS: Mapping[str, str] = {
     "server.read_seconds": "within which the body of a request has arrived",
     "server.queue": "rows that may wait for a commit; beyond it, 429",
     "server.loaded": "versions kept in memory by the gateway",
+    "webhooks.NAME.url": "where notices are posted; `https://`, see [webhooks](../how-to/webhooks.md)",
+    "webhooks.NAME.secret_env": "environment variable that holds the secret notices are signed with",
+    "webhooks.NAME.events": "what it is told",
+    "webhooks.NAME.models": "of which models; none: of all",
+    "webhooks.NAME.private": "whether the url may lead to this machine or a private network, "
+    "and be `http://`",
+    "webhooks.NAME.timeout_seconds": "within which a notice is taken",
+    "mlflow.tracking_uri": "where each cycle is kept as a run too: `http(s)://` or "
+    "`sqlite:///FILE`, see [MLflow](../how-to/mlflow.md); none: nowhere",
+    "mlflow.experiment": "name of the MLflow experiment; made if there is none",
 }
 SIGNS = {"ge": ">= {}", "gt": "> {}", "le": "<= {}", "lt": "< {}", "min_length": "at least {} item"}
 
@@ -162,8 +178,8 @@ def _walk(section: type[BaseModel], path: str) -> Iterator[tuple[str, FieldInfo]
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             yield from _walk(kind, key)
-        elif sections := [one for one in get_args(kind) if _is_section(one)]:
-            yield from _walk(sections[0], f"{key}.NAME")
+        elif get_origin(kind) is dict and _is_section(get_args(kind)[1]):
+            yield from _walk(get_args(kind)[1], f"{key}.NAME")
         else:
             yield key, field
 

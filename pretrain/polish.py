@@ -18,10 +18,10 @@ from pathlib import Path
 
 import torch
 from batches import POLISH_BLOCK, PROPER_BLOCK, Position, batches
-from export import export_model
 from tokenizer import train_tokenizer
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from export import export_model
 from train import BATCH_TOKENS, DEFAULT_OUTPUT, LOG_STEPS, Progress, answer_loss, log
 
 WARMUP_TOKENS = 100_000

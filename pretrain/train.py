@@ -18,11 +18,12 @@ from typing import Any
 
 import torch
 from batches import Batch, Position, batches
-from export import export_model
 from tokenizer import train_tokenizer, vocabulary_size
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from export import export_model
 
 HERE = Path(__file__).resolve().parent
 # Two turns of warm-up, hold and decay: after the first, tables still went wrong (76 % of DDL ran on

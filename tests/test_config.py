@@ -49,6 +49,22 @@ def origin(found: config.Config, path: str) -> tuple[object, str]:
     return value.value, value.origin
 
 
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("HONEWHEEL_CURATE_SEED", "HONEWHEEL_CURATE__SEED"),
+        ("HONEWHEEL_MODELS_ARTIFACTS_TRAIN_RANK", "HONEWHEEL_MODELS__ARTIFACTS__TRAIN__RANK"),
+    ],
+)
+def test_a_variable_with_single_underscores_is_not_ignored(
+    project: Path, given: str, meant: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"^{given} sets nothing.* Did you mean {meant}\?"):
+        config.load(project, environment={given: "1"})
+    for other in ("HONEWHEEL_API_KEY", "HONEWHEEL_TEACHER_KEY", "CURATE_SEED"):
+        config.load(project, environment={other: "secret"})
+
+
 def test_flag_beats_environment_beats_file_beats_default(project: Path) -> None:
     key = "curate.half_life_days"
     assert origin(config.load(project, environment={}), "curate.seed") == (0, "default")

@@ -39,12 +39,14 @@ _FOR_ITS_ROWS = (413, 422)  # refused for what it holds: fewer rows may be taken
 class Sent:
     """What became of one row: `seq` is its place in the log.
 
-    None: it waits in the spool, or another process that shares the spool has sent it.
+    None: it waits in the spool, `why` tells for what, or another process that shares the spool has
+    sent it.
     """
 
     id: str
     seq: int | None
     known: bool = False
+    why: str = ""
 
     @property
     def spooled(self) -> bool:
@@ -53,11 +55,15 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Flushed:
-    """What a flush did. `refused` are (row, reason): they left the spool and are in `.refused`."""
+    """What a flush did. `refused` are (row, reason): they left the spool and are in `.refused`.
+
+    `why` is why rows are still `waiting`: no server, or one that has no such route.
+    """
 
     sent: int
     refused: tuple[tuple[dict[str, Any], str], ...]
     waiting: int
+    why: str = ""
 
 
 class Client:
@@ -86,7 +92,8 @@ class Client:
     def feedback(self, **row: Any) -> Sent:
         """Send one row; its keys are those of docs/reference/feedback.md.
 
-        With a spool this never fails for want of a server: the row waits, and is sent later.
+        With a spool this never fails for want of a server, or because another one answers at its
+        address (a proxy's 404): the row waits, `why` tells so, and it is sent later.
 
         Raises:
             InputError: the server refuses the row, with its reason.
@@ -101,12 +108,12 @@ class Client:
         self._expected[key] = None  # another thread's call may be the one that sends it
         try:
             self._spool.append([ready])
-            self._drain()
+            why = self._drain().why
         finally:
             outcome = self._expected.pop(key, None)
         if isinstance(outcome, str):
             raise InputError(outcome)
-        return outcome or Sent(name, None)
+        return outcome or Sent(name, None, why=why)
 
     def feedback_many(self, rows: Sequence[dict[str, Any]]) -> Flushed:
         """Send many rows in batches; those refused come back with their reasons.
@@ -126,7 +133,7 @@ class Client:
         if self._spool is None:
             return Flushed(0, (), 0)
         found = self._drain()
-        return Flushed(found.sent, found.refused, self._spool.waiting())
+        return Flushed(found.sent, found.refused, self._spool.waiting(), found.why)
 
     def event(self, name: str) -> dict[str, Any]:
         """A response with its feedback. Raises NotFound, Unreachable."""
@@ -143,12 +150,16 @@ class Client:
         found = self._call("GET", f"/v1/models/{quote(model, safe='')}/versions")
         return list(found["versions"])
 
-    def cycle(self, model: str | None = None, timeout: float = 600.0) -> str:
-        """Start a cycle; its id, once a worker has taken it.
+    def cycle(
+        self, model: str | None = None, timeout: float = 600.0, schedule: str | None = None
+    ) -> str:
+        """Start a cycle, by a schedule of the model if one is named; its id, once a worker has it.
 
         Raises InputError (nothing new, or it could not start), Unreachable after `timeout` s.
         """
-        found = self._call("POST", "/v1/cycles", {"model": model} if model else {})
+        asked = {"model": model, "schedule": schedule}
+        body = {name: value for name, value in asked.items() if value is not None}
+        found = self._call("POST", "/v1/cycles", body)
         deadline = time.monotonic() + timeout
         job = f"/v1/jobs/{found['job']}"
         cycle = found["id"]
@@ -189,7 +200,8 @@ class Client:
             while rows := self._spool.first():
                 try:
                     told = _Drained(self._batches(rows))
-                except Unreachable:
+                except (Unreachable, NotFound, InputError) as error:
+                    found.why = str(error)
                     break  # they wait on
                 self._spool.drop(len(rows), [row for row, _ in told.refused])
                 found.merge(told)
@@ -280,8 +292,8 @@ class AsyncClient:
     async def versions(self, model: str) -> list[dict[str, Any]]:
         return await asyncio.to_thread(self._client.versions, model)
 
-    async def cycle(self, model: str | None = None) -> str:
-        return await asyncio.to_thread(self._client.cycle, model)
+    async def cycle(self, model: str | None = None, schedule: str | None = None) -> str:
+        return await asyncio.to_thread(lambda: self._client.cycle(model, schedule=schedule))
 
     async def wait(self, cycle: str, timeout: float = 3600.0) -> dict[str, Any]:
         return await asyncio.to_thread(self._client.wait, cycle, timeout)
@@ -297,6 +309,7 @@ class _Drained:
         self.outcomes: dict[str, Sent] = {}
         self.refused: tuple[tuple[dict[str, Any], str], ...] = ()
         self.sent = 0
+        self.why = ""  # why rows wait on
         for row, told in found:
             if "error" in told:
                 self.refused += ((row, told["error"]),)

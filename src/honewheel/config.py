@@ -18,7 +18,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from honewheel import plugins
+from honewheel import plugins, schedules
 from honewheel.errors import ConfigError
 from honewheel.protocols import Range, ScoresSets
 from honewheel.records import Json
@@ -81,6 +81,15 @@ class Config:
         rules = plugins.ranges(model.family, model.train)[1]
         return {key: model.train.get(key, rule.default) for key, rule in rules.items()}
 
+    def scheduled(self, name: str, schedule: str | None) -> Config:
+        """The settings of a cycle of a model by one of its schedules; None: by the model's own.
+
+        Raises ConfigError when the model has no such schedule.
+        """
+        if schedule is None:
+            return self
+        return replace(self, settings=schedules.under(self.settings, name, schedule))
+
     def method(self, name: str) -> str:
         """The training method of a model ("lora")."""
         model = self.model(name)[1]
@@ -131,10 +140,12 @@ def load(
         _put(tree, key.strip(), _literal(raw))
         origins[key.strip()] = "--set"
     _anchor_bases(tree, path.parent)
-    settings = _validate(tree, origins)
+    settings = schedules.filled(_validate(tree, origins))
     config = Config(settings, (), path.parent.resolve())
     _check_sense(config, origins)
-    return replace(config, values=_values(settings, origins))
+    values = _values(settings, origins)
+    _refuse_nearly(variables, values)
+    return replace(config, values=values)
 
 
 def from_frozen(settings: Mapping[str, Json], root: Path) -> Config:
@@ -165,6 +176,18 @@ def _from_environment(variables: Mapping[str, str]) -> dict[str, Json]:
         if name.startswith(PREFIX) and "__" in path:
             found[path.lower().replace("__", ".")] = _literal(raw)
     return found
+
+
+def _refuse_nearly(variables: Mapping[str, str], values: Sequence[Value]) -> None:
+    """A variable that names a setting with single underscores would be read by nobody."""
+    meant = {value.path.replace(".", "_"): value.path for value in values}
+    for name in sorted(variables):
+        path = meant.get(name.removeprefix(PREFIX).lower()) if name.startswith(PREFIX) else None
+        if path is not None and "." in path and "__" not in name:
+            raise ConfigError(
+                f"{name} sets nothing: sections are parted by two underscores. Did you mean "
+                f"{_variable(path)}?"
+            )
 
 
 def _variable(key: str) -> str:
@@ -265,7 +288,18 @@ def _check_sense(config: Config, origins: Mapping[str, str]) -> None:
                     f"{path} ({_where(path, origins)}) lists {task_name!r}, but there is no "
                     f"[tasks.{task_name}] section. {hint}"
                 )
-        _check_training(name, model, origins)
+        _check_training(f"models.{name}.train", model, origins)
+        for kind, schedule in schedules.of(model).items():
+            path = f"models.{name}.schedules.{kind}.train"
+            _check_training(path, model.model_copy(update={"train": schedule.train}), origins)
+    for name, hook in config.settings.webhooks.items():
+        if unknown := sorted(set(hook.models) - config.settings.models.keys()):
+            path = f"webhooks.{name}.models"
+            hint = plugins.suggest(unknown[0], sorted(config.settings.models))
+            raise ConfigError(
+                f"{path} ({_where(path, origins)}) lists {unknown[0]!r}, which is no registered "
+                f"model. {hint}"
+            )
     if (start := config.settings.store.url.split(":")[0]) not in ("sqlite", "postgresql"):
         raise ConfigError(
             f"store.url ({_where('store.url', origins)}) starts with {start!r}; it must be "
@@ -292,8 +326,7 @@ def _check_set_metrics(name: str, task: Task, origins: Mapping[str, str]) -> Non
             )
 
 
-def _check_training(name: str, model: Model, origins: Mapping[str, str]) -> None:
-    path = f"models.{name}.train"
+def _check_training(path: str, model: Model, origins: Mapping[str, str]) -> None:
     family = plugins.family(model.family)
     method = model.train.get("method", family.methods[0])
     if method not in family.methods:
@@ -334,9 +367,13 @@ def _values(settings: Settings, origins: Mapping[str, str]) -> tuple[Value, ...]
         flat[f"models.{name}.train.method"] = method
         for key, rule in rules.items():
             flat.setdefault(f"models.{name}.train.{key}", rule.default)
-    return tuple(
-        Value(path, value, origins.get(path, "default")) for path, value in sorted(flat.items())
-    )
+    return tuple(Value(path, value, _origin(path, origins)) for path, value in sorted(flat.items()))
+
+
+def _origin(path: str, origins: Mapping[str, str]) -> str:
+    """Where a value was set; what a schedule does not say was set with the model."""
+    of_the_model = re.sub(r"\.schedules\.(light|deep)\b", "", path)
+    return origins.get(path) or origins.get(of_the_model, "default")
 
 
 def _flatten(node: Any, path: str, out: dict[str, Json]) -> None:

@@ -86,9 +86,22 @@ class Range:
         return None
 
 
+START = "start"  # the setting, and in a run's folder what it starts from
+START_RANGE = Range(
+    default="base",
+    choices=("base", "champion"),
+    help="weights that a training begins with; champion: it goes on from the version in use, and "
+    "is shown what that has not learnt, with some replay",
+)
+
+
 @runtime_checkable
 class Task(Protocol):
-    """What an artifact of one kind is. Pure: same arguments, same answer."""
+    """What an artifact of one kind is. Pure: same arguments, same answer.
+
+    The context of something recorded holds its prompt too, under the key `@prompt` (see
+    `honewheel.tasks.asked`), for kinds whose verdict depends on what was asked.
+    """
 
     kind: str  # slug, "mermaid-erd"
     version: str  # changes whenever a verdict could change; part of every cache key
@@ -106,6 +119,34 @@ class Task(Protocol):
         self, output: str, reference: str, context: Mapping[str, str]
     ) -> Mapping[str, float]:
         """Metrics in [0, 1]: at least score (valid x fact F1), valid, exact, equivalent."""
+
+
+@runtime_checkable
+class Grouped(Protocol):
+    """What a task may bring beside `Task`: which questions are one, where text cannot tell.
+
+    Symmetric puzzles have nothing in common as texts and one answer but for the symmetry; two
+    that differ in a digit look alike and have nothing in common. Pure, like the task.
+    """
+
+    def group_keys(self, prompt: str, context: Mapping[str, str]) -> tuple[str, ...]:
+        """Responses that share a key are of one group, hence of one split; () leaves it to the
+        text. A response that shares keys with groups of different splits is quarantined.
+        """
+
+    def lesson_key(self, prompt: str, context: Mapping[str, str], output: str) -> str:
+        """Equal for two rows of a group that teach the same: one of them is enough."""
+
+
+@runtime_checkable
+class HasExactAnswers(Protocol):
+    """What a task may bring beside `Task`: its prompts have a right answer that can be counted.
+
+    Of such tasks the gate tells which items were gained and lost, and looks at each difficulty.
+    """
+
+    def band(self, prompt: str, context: Mapping[str, str]) -> str | None:
+        """The difficulty of a prompt, one of a few words; None when it cannot be told."""
 
 
 @runtime_checkable
@@ -151,6 +192,26 @@ class KnowsMachine(Protocol):
         """One finding a fact (`code` names it); of severity error when training is impossible."""
 
 
+@runtime_checkable
+class NeedsPackages(Protocol):
+    """What a family brings whose training takes packages that a light installation lacks."""
+
+    def require(self) -> None:
+        """Raise MissingExtra when one of them is not installed. Imports nothing heavy."""
+
+
+@runtime_checkable
+class WarmStarts(Protocol):
+    """What a family brings that can go on from a version: it lists `START_RANGE` as "start".
+
+    `train` then finds a verified copy of the version's folder in `run_dir/start`, there exactly
+    when `spec.start_files` names one.
+    """
+
+    def check_start(self, spec: Spec, start: Path) -> Sequence[Finding]:
+        """Refusals, with the numbers, where `spec` cannot go on from the version in `start`."""
+
+
 class Model(Protocol):
     """A loaded version. Use as a context manager; it stays loaded until the exit."""
 
@@ -171,10 +232,22 @@ class Model(Protocol):
 class Streaming(Protocol):
     """What a model may bring beside `Model`: answers in pieces, for the gateway."""
 
-    def stream(self, item: Item, decoding: Decoding) -> Generator[str, None, bool]:
+    def stream(self, item: Item, decoding: Decoding) -> Generator[str, None, Prediction]:
         """The answer to one item as it comes; the pieces together are what `predict` gives.
 
-        Returns whether it ended by itself, as `Prediction.stopped` does.
+        Returns what `predict` gives.
+        """
+
+
+@runtime_checkable
+class SharesBase(Protocol):
+    """What a family brings that answers for several versions of a base from one copy of it."""
+
+    def open_beside(self, other: Any, version_dir: Path | None) -> Model | None:
+        """A version that answers from the weights of `other`, an open version of the same base.
+
+        None when it has weights of its own. Versions that share are asked one at a time, and each
+        answers as it does alone; the memory is freed when the last of them is closed.
         """
 
 

@@ -14,6 +14,7 @@ Level = Annotated[float, Field(gt=0.5, lt=1.0)]
 Points = Annotated[float, Field(ge=0.0, le=100.0)]
 Gain = Annotated[float, Field(gt=0.0, lt=100.0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Told = Literal["passed", "rejected", "undecided", "failed", "promoted", "rolled_back", "drift"]
 
 
 def _once(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -122,6 +123,21 @@ class Trigger(_Section):
     timezone: str = "UTC"
     max_cycles_per_week: Annotated[int, Field(ge=1)] | None = None
     hoped_gain: Gain = 10.0
+    every_days: Annotated[float, Field(gt=0)] | None = None
+
+
+class Schedule(_Section):
+    """One kind of cycle; what it does not say is as the model's own `train` and `trigger` say."""
+
+    train: dict[str, Any] = Field(default_factory=dict)
+    trigger: Trigger = Trigger()
+
+
+class Schedules(_Section):
+    """Cycles of two kinds: from the champion, often; from the base, now and then."""
+
+    light: Schedule | None = None
+    deep: Schedule | None = None
 
 
 class Upstream(_Section):
@@ -160,6 +176,7 @@ class Model(_Section):
     train: dict[str, Any] = Field(default_factory=dict)
     gate: ModelGate = ModelGate()
     trigger: Trigger = Trigger()
+    schedules: Schedules = Schedules()
     upstream: Upstream = Upstream()
     watch: Watch = Watch()
 
@@ -245,6 +262,45 @@ class Worker(_Section):
     attempts: Annotated[int, Field(ge=1)] = 5
 
 
+class Webhook(_Section):
+    """An address that is told what happens: signed, over HTTPS, never a private one unasked."""
+
+    url: Annotated[str, Field(pattern=r"^https?://[^\s#@]+$")]
+    secret_env: Annotated[str, Field(min_length=1)]
+    events: Annotated[tuple[Told, ...], Field(min_length=1), AfterValidator(_once)] = (
+        "promoted",
+        "rejected",
+        "rolled_back",
+        "failed",
+        "drift",
+    )
+    models: Annotated[tuple[str, ...], AfterValidator(_once)] = ()
+    private: bool = False
+    timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 10.0
+
+    @model_validator(mode="after")
+    def _in_the_open(self) -> Self:
+        if self.url.startswith("http://") and not self.private:
+            raise ValueError("a webhook's url is https://; http:// goes with private = true only")
+        return self
+
+
+class Mlflow(_Section):
+    """Where each cycle is also kept as a run; without a tracking_uri nowhere."""
+
+    tracking_uri: str = ""
+    experiment: Annotated[str, Field(min_length=1)] = "honewheel"
+
+    @model_validator(mode="after")
+    def _holds_no_password(self) -> Self:
+        if self.tracking_uri.startswith(("http://", "https://")) and "@" in self.tracking_uri:
+            raise ValueError(
+                "the uri holds no user or password; set MLFLOW_TRACKING_USERNAME and "
+                "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+            )
+        return self
+
+
 class Settings(_Section):
     """Every setting of a project, resolved and checked."""
 
@@ -257,3 +313,5 @@ class Settings(_Section):
     store: Store = Store()
     server: Server = Server()
     worker: Worker = Worker()
+    webhooks: dict[Name, Webhook] = Field(default_factory=dict)
+    mlflow: Mlflow = Mlflow()

@@ -340,7 +340,7 @@ def test_rows_that_give_a_held_out_item_away_never_train() -> None:
 
 def test_sealing_refuses_a_leak_that_got_past_the_filter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "honewheel.curate.build.rows.without_leaks", lambda rows, held: (list(rows), [])
+        "honewheel.curate.build.rows.without_leaks", lambda rows, held, known: (list(rows), [])
     )
     with pytest.raises(Leak, match="item_1"):
         built([corrected(1)], held_out=[item(1)])

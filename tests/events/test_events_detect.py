@@ -38,6 +38,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "alpaca": ALPACA,
     "sharegpt": {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]},
     "completion": {"prompt": "p", "completion": "c"},
+    "sequences": {"input_sequence": "p", "target_sequence": "c"},
     "dpo": {"prompt": "p", "chosen": "a", "rejected": "b"},
     "kto": {"prompt": "p", "completion": "c", "label": True},
     "triplets": {"anchor": "a", "positive": "b", "negative": "c"},
@@ -321,13 +322,48 @@ def test_an_import_is_idempotent_and_says_how_it_read(run: Any, tmp_path: Path) 
     assert events(run) == (1, 1)
 
 
+def test_one_file_that_cannot_be_read_does_not_keep_the_others(run: Any, tmp_path: Path) -> None:
+    first = jsonl(tmp_path / "a.jsonl", [ALPACA])
+    odd = tmp_path / "b.parquet"
+    odd.write_bytes(b"PAR1")
+    last = jsonl(tmp_path / "c.jsonl", [ALPACA | {"input": "another"}])
+    words = [str(first), str(odd), str(last), "--task", "erd"]
+    code, out, err = run("import", *words, "--json")
+    assert code == FAILED
+    assert f"1 of 3 files could not be read: {odd}" in err
+    told = json.loads(out)
+    assert [row.get("stored") for row in told] == [1, None, 1]
+    assert told[1]["error"] in err
+    assert events(run) == (2, 0)
+    code, out, err = run("import", *words, "--dry-run", "--json")
+    assert (code, [row.get("good") for row in json.loads(out)]) == (FAILED, [1, None, 1])
+    assert run("import", *words[:1], *words[2:])[0] == DONE
+
+
+def test_a_mapped_column_that_no_row_has_is_told_at_once(run: Any, tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("Question,Answer,Verdict\nDraw it,erDiagram,1\n")
+    maps = ["--map", "prompt=Question", "--map", "output=Answer", "--map", "thumb=Verdikt"]
+    code, _, err = run("import", str(table), "--task", "erd", *maps)
+    assert code == USAGE
+    assert "--map thumb=Verdikt: 'Verdikt' is none of the keys of its columns. Did you mean" in err
+    rows = [{"ask": "Draw it", "output": "erDiagram", "up": 1}] * 2
+    path = jsonl(tmp_path / "a.jsonl", rows)
+    code, _, err = run("import", str(path), "--task", "erd", "--map", "prompt=asked")
+    assert code == USAGE
+    assert "prompt=asked: 'asked' is none of the keys of its first 2 rows. Did you mean ask?" in err
+    sparse = ["--map", "prompt=ask", "--map", "correction=fixed", "--map", "thumb=up"]
+    assert run("import", str(path), "--task", "erd", *sparse, "--dry-run")[0] == DONE
+    assert events(run) == (0, 0)
+
+
 def test_rows_of_many_parts_are_one_event_with_all_that_was_said(run: Any, tmp_path: Path) -> None:
     scores = [{"name": "up", "dataType": "BOOLEAN", "value": 1}]
     path = jsonl(tmp_path / "t.jsonl", [SAMPLES["langfuse"] | {"scores": scores}])
     for seconds in (0, 9):  # a touched file brings the same rows
         path.touch()
         told = run("import", str(path), "--task", "erd")[2]
-        assert "1 of 1 rows stored" in told
+        assert "1 of 1 row stored" in told
         assert ("nothing new" in told) == (seconds > 0)
         path.write_text(path.read_text() + "\n" * seconds)
     assert events(run) == (1, 0)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from honewheel import atomic
 from honewheel.families.causal_lm.family import CausalLM
 from honewheel.records import Dataset, Example, Item, Json, Pair, Rated, Spec, Split
 
@@ -163,3 +164,23 @@ def items(count: int = 10) -> list[Item]:
         Item(id=row.id, task=row.task, prompt=row.prompt, reference=row.target, group=row.group)
         for row in found
     ]
+
+
+def adapter(base: Path, folder: Path, seed: int, targets: str = "all-linear") -> Path:
+    """A version of `base` whose adapter says something: neither of its matrices is zero."""
+    import torch
+
+    from honewheel.families.causal_lm import adapters, loading
+
+    chosen = {"rank": 4, "alpha": 64, "dropout": 0.0, "rslora": False, "quantisation": "none"}
+    model = adapters.attach(
+        loading.load(base, full_precision=False), chosen | {"target_modules": targets}, seed
+    )
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(std=0.3)
+    with atomic.staged_folder(folder) as staging:
+        adapters.save(model, staging, str(base))
+    return folder

@@ -7,9 +7,11 @@ from pathlib import Path
 import causal_builders
 import embedding_builders
 import pytest
+import reasoner_builders
 
 from honewheel.families.causal_lm.family import CausalLM
 from honewheel.families.embedding.family import Embedding
+from honewheel.families.reasoner.family import ReasonerFamily
 from honewheel.testing import Case, FamilyContract
 
 
@@ -54,3 +56,26 @@ class TestEmbeddingBert(_Embedding):
 @pytest.mark.slow
 class TestEmbeddingMPNet(_Embedding):
     architecture = "mpnet"
+
+
+class _Reasoner(FamilyContract):
+    preset: str
+
+    @classmethod
+    def case(cls, folder: Path) -> Case:
+        short = {"updates": 8, "batch_size": 8, "segments": 2, "eval_every": 3}
+        return Case(
+            family=ReasonerFamily(),
+            base=f"honewheel/reasoner-{cls.preset}",
+            dataset=reasoner_builders.dataset(),
+            items=reasoner_builders.items(reasoner_builders.examples(4, seed=3)),
+            settings={"full": {**short, "checkpoint_every": 2}},
+        )
+
+
+class TestReasonerTrm(_Reasoner):
+    preset = "tiny"
+
+
+class TestReasonerHrm(_Reasoner):
+    preset = "tiny-hrm"

@@ -56,8 +56,18 @@ def answers(base: Path, version: Path | None) -> list[float]:
     ("method", "gain", "changes"),
     [
         ("head", 0.2, {"learning_rate": 0.03}),
-        ("lora", 0.02, {"learning_rate": 3e-3, "epochs": 15, "batch_size": 32, "patience": 50}),
-        ("full", 0.3, {"learning_rate": 2e-3, "epochs": 15, "batch_size": 32}),
+        pytest.param(
+            *(
+                "lora",
+                0.02,
+                {"learning_rate": 3e-3, "epochs": 15, "patience": 50},
+            ),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            *("full", 0.3, {"learning_rate": 2e-3, "epochs": 15, "batch_size": 32}),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_each_rung_learns_intents_and_answers_held_out_pairs_better(
@@ -86,8 +96,10 @@ def test_auto_takes_the_rate_that_is_best_on_validation_pairs(bert: Path, tmp_pa
     trained(builders.spec(bert, updates=30), tmp_path)
     found = report(tmp_path)
     tried = {float(rate): score["spearman"] for rate, score in found["ladder"].items()}
-    assert list(tried) == [3e-4, 1e-3, 3e-3, 1e-2]
-    assert tried[found["rate"]] == max(tried.values())
+    assert list(tried) == [1e-3, 3e-3, 1e-2]
+    noise = 0.515 * (1 - max(tried.values()) ** 2) / 37**0.5
+    near = [rate for rate, score in tried.items() if score >= max(tried.values()) - noise]
+    assert found["rate"] == min(near)
     assert found["realised"]["learning_rate"] == found["rate"]
 
 
@@ -122,6 +134,7 @@ def test_the_start_is_kept_where_training_only_makes_it_worse(bert: Path, tmp_pa
     assert report(tmp_path / "last")["best_update"] == 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [

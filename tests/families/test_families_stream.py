@@ -10,14 +10,14 @@ from causal_builders import ARCHITECTURES
 
 from honewheel.families.causal_lm.family import CausalLM
 from honewheel.protocols import Streaming
-from honewheel.records import Decoding, Item
+from honewheel.records import Decoding, Item, Prediction
 
 
 def item(prompt: str) -> Item:
     return Item(id="a", task="erd", prompt=prompt, reference="", group="a")
 
 
-def told(stream: Generator[str, None, bool]) -> tuple[list[str], bool]:
+def told(stream: Generator[str, None, Prediction]) -> tuple[list[str], Prediction]:
     """The pieces of a stream, and what it returns."""
     pieces = []
     while True:
@@ -40,10 +40,10 @@ def test_the_pieces_together_are_what_predict_gives(
                 Decoding(max_new_tokens=1),
             ):
                 whole = next(iter(model.predict([item(prompt)], decoding)))
-                pieces, stopped = told(model.stream(item(prompt), decoding))
+                pieces, ended = told(model.stream(item(prompt), decoding))
                 assert "".join(pieces) == whole.output
                 assert all(pieces)
-                assert stopped == whole.stopped
+                assert ended == whole
 
 
 def test_a_prompt_without_room_for_an_answer_gives_no_piece(llama: Path) -> None:

@@ -384,11 +384,27 @@ def test_gc_keeps_every_live_lineage(wheel: Any) -> None:
     wheel.cycle()
     before = wheel.gc(dry_run=True)
     after = wheel.gc()
-    assert before["runs"] == after["runs"] == ["artifacts-0001"]
+    assert before["runs"] == after["runs"] == ["runs/artifacts-0001"]
     version = wheel.version("artifacts")
     assert wheel.store.files.verify(version.files)
     assert wheel.store.datasets.load(version.dataset).hash == version.dataset
     assert wheel.trace("artifacts@1")["events"]
+
+
+def test_gc_removes_what_killed_searches_and_ablations_left(wheel: Any) -> None:
+    left = [wheel.config.state / room / "run-0123" for room in ("search", "ablate")]
+    for folder in left:
+        folder.mkdir(parents=True)
+        (folder / "weights").write_bytes(b"x" * 1000)
+    kept = left[0].with_name("newest-artifacts.json")
+    kept.write_text("{}")
+    with wheel.store.exclusive("search:artifacts"), pytest.raises(StoreBusy, match="search"):
+        wheel.gc()
+    assert wheel.gc(dry_run=True)["bytes"] >= 2000
+    assert all(folder.exists() for folder in left)
+    assert {"search/run-0123", "ablate/run-0123"} <= {*wheel.gc()["runs"]}
+    assert not any(folder.exists() for folder in left)
+    assert kept.exists()
 
 
 def test_gc_removes_refused_weights_beyond_those_kept(wheel: Any) -> None:

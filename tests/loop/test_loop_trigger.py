@@ -102,6 +102,20 @@ def test_a_drift_alarm_fires_when_anything_waits() -> None:
     assert not asked(state(waiting={}, drift=alarm)).fire
 
 
+def test_the_calendar_takes_the_place_of_counting() -> None:
+    found = state(250, days=3.0, done=NOW - 6 * DAY)
+    weekly = asked(found, every_days=7)
+    assert (weekly.fire, weekly.next_look) == (False, NOW + DAY)
+    assert "one cycle in 7 days takes any that wait" in weekly.reasons[0]
+    assert asked(found, at=NOW + DAY, every_days=7).fire
+    assert asked(replace(found, waiting={"erd": waiting(1)}), at=NOW + DAY, every_days=7).fire
+    assert not asked(replace(found, waiting={}), at=NOW + DAY, every_days=7).fire
+    first = asked(state(1, days=7.0), every_days=7)  # before the first cycle: by the oldest example
+    assert first.reasons == ("the oldest new example was 7 days ago (every_days 7)",)
+    assert not asked(state(250, days=6.0), every_days=7).fire
+    assert asked(state(1, drift=("less is accepted",)), every_days=7).fire
+
+
 # --- held back ----------------------------------------------------------------------------------
 
 

@@ -17,7 +17,7 @@ from typing import Self
 
 from honewheel import atomic
 from honewheel.errors import NotFound, TrainingFailed
-from honewheel.protocols import Range
+from honewheel.protocols import START, START_RANGE, Range
 from honewheel.records import (
     Dataset,
     Decoding,
@@ -39,6 +39,7 @@ class Memo:
 
     def ranges(self, method: str) -> Mapping[str, Range]:
         return {
+            START: START_RANGE,
             "steps": Range(default=3, low=1, high=50, help="progress steps"),
             "fail_at": Range(default=0, low=0, high=50, help="step that raises; 0 never"),
         }
@@ -51,6 +52,9 @@ class Memo:
     def check(self, spec: Spec, dataset: Dataset) -> Sequence[Finding]:
         return ()
 
+    def check_start(self, spec: Spec, start: Path) -> Sequence[Finding]:
+        return ()
+
     def estimate(self, spec: Spec, dataset: Dataset) -> Estimate:
         return Estimate(bytes_by_part={"table": 1000})
 
@@ -60,8 +64,12 @@ class Memo:
             if step == spec.settings["fail_at"]:
                 raise TrainingFailed(f"loss is nan at step {step}")
             yield Progress(stage="train", step=step, total=total, loss=1 / step)
+        table = _learn(dataset)
+        if spec.start_files is not None:
+            known: Table = json.loads((run_dir / START / "table.json").read_text())
+            table = {first: known.get(first, {}) | table.get(first, {}) for first in known | table}
         with atomic.staged_folder(run_dir / "final") as staging:
-            (staging / "table.json").write_text(json.dumps(_learn(dataset), sort_keys=True))
+            (staging / "table.json").write_text(json.dumps(table, sort_keys=True))
 
     def open(self, base: str, version_dir: Path | None) -> Echo:
         self.resolve(base)
@@ -90,7 +98,7 @@ class Echo:
             words = item.prompt.split(" ")
             known = self.table.get("", {}) | self.table.get(_first(item.prompt), {})
             output = " ".join(known.get(word, word) for word in words)
-            yield Prediction(item=item.id, output=output, tokens=len(words))
+            yield Prediction(item=item.id, output=output, tokens=len(words), asked=len(words))
 
 
 def _first(prompt: str) -> str:

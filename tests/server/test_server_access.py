@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
+import random
+import re
 import socket
 import urllib.parse
 from typing import Any
@@ -12,6 +15,7 @@ import pytest
 
 import wheels
 from cli.conftest import memo_family
+from honewheel import logs
 from honewheel.cli.app import DONE, USAGE, call
 from honewheel.errors import ConfigError
 from honewheel.records import KeyRole
@@ -182,6 +186,49 @@ def test_a_bucket_fills_with_time_and_a_large_batch_is_paid_off() -> None:
     access.spend(Caller("b", "writer", 1_000.0), 2_000)
 
 
+def test_every_answer_names_its_request_and_the_log_does_too(live: Live) -> None:
+    lines: list[dict[str, Any]] = []
+
+    class Kept(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(json.loads(logs.JsonLines().format(record)))
+
+    log, kept = logging.getLogger("honewheel"), Kept()
+    log.addHandler(kept)
+    log.setLevel(logging.INFO)
+    try:
+        answers = [
+            live.get("/v1/status", x_request_id="mine-1.a"),
+            live.get("/v1/status", x_request_id="no\tgood" + "x" * 100),
+            live.post("/v1/feedback", ROW),
+            live.post("/v1/feedback", {"task": "no"}),
+            live.get("/nowhere"),
+            live.get("/v1/feedback/evt_none"),
+        ]
+    finally:
+        log.removeHandler(kept)
+    names = [one.headers["x-request-id"] for one in answers]
+    assert names[0] == "mine-1.a"
+    assert len(set(names)) == len(names)
+    told = {one["request"]: one for one in lines if "request" in one}
+    assert told.keys() == {name for at, name in enumerate(names) if at != 2}  # metrics count those
+    assert (told[names[0]]["event"], told[names[0]]["route"]) == ("answered", "GET /v1/status")
+    assert (told[names[3]]["event"], told[names[3]]["status"]) == ("refused", 422)
+    assert told[names[5]]["status"] == 404
+
+
+def test_what_a_key_may_not_do_leaves_a_line(live: Live) -> None:
+    writer, admin = live.as_("writer"), live.as_("admin")
+    assert writer.post("/v1/models/artifacts/promote", {"version": 1}).status == 403
+    assert writer.get("/v1/status").status == 403
+    deeds = admin.get("/v1/audit").json["audit"]
+    assert [(one["action"], one["outcome"]) for one in deeds] == [
+        ("GET /v1/status", "403"),
+        ("POST /v1/models/{name}/promote", "403"),
+    ]
+    assert {one["actor"] for one in deeds} == {"writer-0"}
+
+
 def test_what_was_changed_stands_in_the_audit_log(live: Live) -> None:
     operator, admin = live.as_("operator"), live.as_("admin")
     operator.post("/v1/feedback", [ROW, ROW, {}])
@@ -189,11 +236,35 @@ def test_what_was_changed_stands_in_the_audit_log(live: Live) -> None:
     assert operator.get("/v1/audit").status == 403
     deeds = admin.get("/v1/audit").json["audit"]
     assert [(one["actor"], one["action"], one["outcome"]) for one in deeds] == [
+        ("operator-0", "GET /v1/audit", "403"),
         ("operator-0", "POST /v1/models/{name}/rollback", "404"),
         ("operator-0", "POST /v1/feedback", "stored"),
     ]
-    assert deeds[1]["detail"] == {"rows": 2, "first": 1, "last": 3}
+    assert deeds[2]["detail"] == {"rows": 2, "first": 1, "last": 3}
     assert admin.get("/v1/audit?actor=nobody").json["audit"] == []
+
+
+@pytest.mark.slow
+def test_two_thousand_ways_out_of_the_folder_lead_nowhere(live: Live) -> None:
+    rng = random.Random(3)
+    ups = (
+        "../ ..%2f ..%5c ..\\ %2e%2e/ %2e%2e%2f %252e%252e%252f ..%c0%af ..%00/ ....// ..;/".split()
+    )
+    ends = (
+        "etc/passwd honewheel.toml .honewheel/store.db proc/self/environ etc/passwd%00.json".split()
+    )
+    marks = ("", "#", "?", "%23", "%3f", "%00", "\\", "%ff", "C:", "file:", "//")
+    places = [one.path for one in live.app.routes if "{" in one.path]
+    secret = (live.wheel.config.root / "honewheel.toml").read_bytes().splitlines()[0]
+    for _ in range(2_000):
+        way = rng.choice(marks) + rng.choice(ups) * rng.randint(1, 9) + rng.choice(ends)
+        filled_in = re.sub(r"\{[a-z]+\}", lambda _, way=way: way, rng.choice(places))
+        path = urllib.parse.quote(filled_in, safe="/%.#?;:\\")
+        found = live.ask(rng.choice(["GET", "POST"]), path, {})
+        assert found.status in (400, 404, 405, 422), path
+        assert secret not in found.body
+        assert b"root:" not in found.body
+        assert b"SQLite format" not in found.body
 
 
 def test_a_path_names_a_record_and_never_a_file(live: Live) -> None:

@@ -17,6 +17,7 @@ import honewheel as hw
 import wheels
 from honewheel.errors import ConfigError, InputError, NotFound, Unreachable
 from server.conftest import ROW, Live, running
+from server.upstreams import upstream
 
 AWAY = "http://127.0.0.1:9"
 
@@ -76,7 +77,9 @@ def test_a_spool_holds_rows_until_there_is_a_server(live: Live, tmp_path: Path) 
     away = hw.Client(AWAY, spool=spool)
     sent = [away.feedback(**ROW | {"prompt": f"draw {n}"}) for n in range(3)]
     assert all(one.spooled for one in sent)
-    assert away.flush() == hw.client.Flushed(0, (), 3)
+    found = away.flush()
+    assert (found.sent, found.refused, found.waiting) == (0, (), 3)
+    assert "does not answer" in found.why
     client = hw.Client(live.url, spool=spool)
     last = client.feedback(**ROW)
     assert last.seq == 7
@@ -123,6 +126,26 @@ def test_a_key_that_is_not_taken_leaves_the_row_in_the_spool(live: Live, tmp_pat
     assert client._expected == {}
     found = hw.Client(live.url, key=writer.key, spool=tmp_path / "feedback").flush()
     assert (found.sent, found.waiting) == (1, 0)
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 302])
+def test_another_server_at_the_address_costs_no_row_and_breaks_no_call(
+    live: Live, tmp_path: Path, status: int
+) -> None:
+    spool = tmp_path / "feedback.spool"
+    with upstream() as other:
+        other.status = status
+        client = hw.Client(other.url, spool=spool)
+        sent = client.feedback(**ROW)
+        assert sent.spooled
+        assert "upstream says no" in sent.why
+        found = client.feedback_many([ROW])
+        assert (found.waiting, found.sent) == (2, 0)
+        assert "upstream says no" in found.why
+        with pytest.raises((InputError, NotFound)):  # without a spool there is nothing to wait in
+            hw.Client(other.url).feedback(**ROW)
+    found = hw.Client(live.url, spool=spool).flush()
+    assert (found.sent, found.waiting, found.why) == (2, 0, "")
 
 
 def test_a_line_cut_short_by_a_crash_costs_that_line_only(live: Live, tmp_path: Path) -> None:

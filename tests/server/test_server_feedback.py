@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
+import select
+import socket
 import threading
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 import wheels
 from honewheel.errors import StoreBusy, StoreFull
@@ -119,6 +124,47 @@ def test_malformed_rows_never_break_the_server_and_good_neighbours_are_stored(li
     assert live.wheel.store.log.counts()["events"] == good
     for _ in range(100):
         assert live.post("/v1/feedback", body=malformed(rng)).status in (409, 413, 422)
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_malformed_rows_leave_the_good_ones_and_nothing_else(live: Live) -> None:
+    rng, size, wanted = random.Random(6), 2_000, 100_000
+    good: list[str] = []
+    for start in range(0, wanted, size):
+        batch = [malformed(rng)[:2_000] for _ in range(size)]
+        for place in rng.sample(range(size), 3):
+            good.append(f"evt_good{start}-{place}")
+            batch[place] = json.dumps(ROW | {"id": good[-1]}).encode()
+        found = live.post(
+            "/v1/feedback", body=b"\n".join(batch), content_type="application/x-ndjson"
+        )
+        assert found.status == 202
+        assert found.json["stored"] == 3, [row for row in rows(found) if row[0]]
+        assert found.json["refused"] == size - 3
+    events = list(live.wheel.store.log.events(None, live.wheel.store.log.last_seq()))
+    assert sorted(event.id for event in events) == sorted(good)
+    assert {event.response.prompt for event in events} == {ROW["prompt"]}
+    figures = live.get("/metrics").body.decode().splitlines()
+    assert not [line for line in figures if 'status="5' in line]
+
+
+def test_a_huge_body_is_refused_before_it_is_read(live: Live) -> None:
+    huge = 100 << 20
+    head = f"POST /v1/feedback HTTP/1.1\r\nhost: 127.0.0.1:{live.port}\r\n"
+    head += "content-type: application/json\r\n"
+    with socket.create_connection(("127.0.0.1", live.port), timeout=60) as there:
+        there.sendall(f"{head}content-length: {huge}\r\n\r\n".encode())
+        assert there.recv(4_096).startswith(b"HTTP/1.1 413")  # not a byte of it was sent
+    sent = 0
+    with socket.create_connection(("127.0.0.1", live.port), timeout=60) as there:
+        there.sendall(f"{head}transfer-encoding: chunked\r\n\r\n".encode())
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it hangs up
+            while sent < huge and not select.select([there], [], [], 0)[0]:
+                there.sendall(b"10000\r\n" + b"x" * 0x10000 + b"\r\n")
+                sent += 0x10000
+            assert there.recv(4_096).startswith(b"HTTP/1.1 413")
+    assert sent < huge / 2
+    assert live.wheel.store.log.last_seq() == 0
 
 
 def malformed(rng: random.Random) -> bytes:

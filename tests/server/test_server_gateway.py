@@ -83,6 +83,17 @@ def test_an_answer_can_be_streamed(live: Live) -> None:
     assert (stored.task, stored.output) == ("ddl", text)
 
 
+def test_an_answer_tells_what_tokens_it_took(live: Live) -> None:
+    asked = {"model": "erd", "messages": [{"role": "user", "content": "three little words"}]}
+    used = sdk(live).chat.completions.create(**asked).usage  # type: ignore[call-overload]
+    assert (used.prompt_tokens, used.completion_tokens, used.total_tokens) == (3, 3, 6)
+    stream = {"stream": True, "stream_options": {"include_usage": True}}
+    *_, last = sdk(live).chat.completions.create(**asked, **stream)  # type: ignore[call-overload]
+    assert (last.choices, last.usage.total_tokens) == ([], 6)
+    *_, last = sdk(live).chat.completions.create(**asked, stream=True)  # type: ignore[call-overload]
+    assert last.choices
+
+
 def test_plain_completions_too(live: Live) -> None:
     found = sdk(live).completions.create(model="ddl", prompt="CREATE TABLE a (b int);")
     assert found.choices[0].text == "CREATE TABLE a (b int);"

@@ -31,6 +31,7 @@ def _handler(upstream: Upstream) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            body = body if isinstance(body, dict) else {"rows": body}
             upstream.asked.append(body | {"path": self.path})
             upstream.keys.append(self.headers.get("authorization", ""))
             if upstream.status != 200:

@@ -50,7 +50,7 @@ def test_head_is_the_newest_script() -> None:
 def test_a_store_of_a_newer_release_is_refused(empty_url: str, files_root: Path) -> None:
     with open_store(empty_url, files_root) as store, store._db.write("migrate") as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(StoreError, match=r"newer honewheel .*revision 9999.*up to 0005.*Upgrade"):
+    with pytest.raises(StoreError, match=r"newer honewheel .*revision 9999.*up to 0007.*Upgrade"):
         open_store(empty_url, files_root)
 
 

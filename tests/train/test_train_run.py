@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from honewheel import atomic
 from honewheel.errors import (
     ConfigError,
     Damaged,
@@ -24,7 +26,16 @@ from honewheel.errors import (
     StoreBusy,
     TrainingFailed,
 )
-from honewheel.records import Dataset, Example, Pair, Progress, Rated, Spec
+from honewheel.records import (
+    Dataset,
+    Example,
+    Pair,
+    Progress,
+    Rated,
+    Spec,
+    as_dict,
+    digest,
+)
 from honewheel.train import child, inputs, messages
 from honewheel.train import run as training
 
@@ -111,6 +122,37 @@ def test_other_inputs_in_the_same_folder_are_refused_by_name(tmp_path: Path) -> 
             tmp_path / "run",
             print,
         )
+
+
+def test_what_a_run_starts_from_is_its_own_and_is_checked(tmp_path: Path) -> None:
+    version = train(tmp_path / "first")
+    spec = replace(SPEC, settings={"rate": 0.1}, start_files=atomic.verify(version))
+    run_dir = tmp_path / "run"
+    training.run("brittle", spec, ROWS, run_dir, print, start=version)
+    shutil.rmtree(version)  # the version may go; the run has a copy
+    assert inputs.read(run_dir).spec == spec
+    for other in (None, "f" * 64):
+        with pytest.raises(ConfigError, match=f"start_files was '{spec.start_files}', now"):
+            training.run("brittle", replace(spec, start_files=other), ROWS, run_dir, print)
+    (run_dir / "start" / "seen.json").write_text("{}")
+    with pytest.raises(Damaged, match=r"start/seen\.json is damaged"):
+        inputs.read(run_dir)
+    shutil.rmtree(run_dir / "start")
+    with pytest.raises(Damaged, match="the version that training starts from, is missing"):
+        inputs.read(run_dir)
+
+
+def test_another_version_than_the_one_named_is_no_start(tmp_path: Path) -> None:
+    version = train(tmp_path / "first")
+    spec = replace(SPEC, start_files="f" * 64)
+    with pytest.raises(Damaged, match="training starts from ffffffffffff"):
+        training.run("brittle", spec, ROWS, tmp_path / "run", print, start=version)
+
+
+def test_runs_from_the_base_are_named_as_ever() -> None:
+    told = as_dict(SPEC)
+    assert told.pop("start_files") is None
+    assert SPEC.hash == digest(told) != replace(SPEC, start_files="f" * 64).hash
 
 
 def test_what_libraries_print_goes_to_the_log_and_not_between_the_messages(tmp_path: Path) -> None:

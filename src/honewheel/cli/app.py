@@ -19,13 +19,14 @@ DONE, FAILED, REFUSED, USAGE = 0, 1, 2, 3
 _INTERRUPTED = 130  # what shells expect after Ctrl-C
 SECTIONS = {
     "Start": "demo init doctor config",
-    "Feedback": "record import pairs suite ask",
+    "Feedback": "record import pairs suite puzzles ask",
     "Training data": "synthesize sample quarantine dataset",
     "The wheel": "due cycle worker jobs report ablate search",
     "Looking": "status versions show diff trend failures adversarial trace explain",
     "Champions": "watch promote rollback",
+    "Test cases": "testcases",
     "Embeddings": "embed reindex search-similar",
-    "Service": "serve keys audit",
+    "Service": "serve keys audit webhooks",
     "Housekeeping": "gc forget",
 }
 VERBS = " ".join(SECTIONS.values()).split()
@@ -105,19 +106,23 @@ def register() -> None:
         forget,
         pairs,
         project,
+        puzzles,
         quarantine,
         queue,
         search,
         serve,
         synthesize,
+        testcases,
         trend,
         versions,
         watch,
+        webhooks,
         worker,
     )
 
     verbs = ablate, cycle, dataset, embed, feedback, project, quarantine, queue, search, serve
-    more = forget, pairs, synthesize, trend, versions, watch, worker
+    more = forget, pairs, puzzles, synthesize, testcases, trend, versions, watch, webhooks, worker
+
     assert all((*verbs, *more))  # importing them is all there is to do
 
 

@@ -23,7 +23,8 @@ def due(context: typer.Context, model: Model = None, as_json: show.Json = False)
         missing = found.power.missing
         show.out(as_dict(found) | {"power": as_dict(found.power) | {"missing": missing}})
     else:
-        typer.echo("due" if found.fire else "not due")
+        by = f" ({found.schedule})" if found.schedule else ""
+        typer.echo(f"due{by}" if found.fire else "not due")
         for reason in found.reasons:
             typer.echo(f"  {reason}")
         if found.next_look is not None:
@@ -41,20 +42,28 @@ def cycle(
     queue: Annotated[
         bool, typer.Option("--queue", help="Leave it to a worker (honewheel worker).")
     ] = False,
+    schedule: Annotated[
+        str | None,
+        typer.Option(help="light or deep, where the model has them; else by its own settings."),
+    ] = None,
     as_json: show.Json = False,
 ) -> None:
     """Turn the wheel: data, fine-tune, proof, promotion or refusal. Resumes after a crash."""
     project = wheel(context)
     name = project.config.model(model)[0]
-    if if_due and not _is_due(project, name, as_json):
-        raise typer.Exit(DONE)
+    project.config.scheduled(name, schedule)  # a name that is none is told before anything else
+    if if_due:
+        found = _due(project, name, as_json)
+        if not found.fire or schedule not in (None, found.schedule):
+            raise typer.Exit(DONE)
+        schedule = found.schedule
     if queue:
-        _queued(project, name, as_json)
+        _queued(project, name, schedule, as_json)
         raise typer.Exit(DONE)
-    show.say(_opening(name, project.status()["models"][name]))
+    show.say(_opening(name, project.status()["models"][name], schedule))
     with show.run_log(project.config.root, "cycle") as log, show.Watcher() as watch:
         try:
-            decision = project.cycle(name, watch)
+            decision = project.cycle(name, watch, schedule)
         except NothingNew as error:
             if as_json:
                 show.out(_none([str(error)]))
@@ -73,8 +82,8 @@ def cycle(
     raise typer.Exit(DONE if decision.verdict == "promote" else REFUSED)
 
 
-def _queued(project: Any, name: str, as_json: bool) -> None:
-    job = project.queue(name)
+def _queued(project: Any, name: str, schedule: str | None, as_json: bool) -> None:
+    job = project.queue(name, schedule=schedule)
     if as_json:
         show.out(as_dict(job))
     else:
@@ -86,28 +95,29 @@ def _none(reasons: Sequence[str]) -> dict[str, Any]:
     return {"cycle": None, "decision": None, "report": None, "reasons": list(reasons)}
 
 
-def _is_due(project: Any, name: str, as_json: bool) -> bool:
+def _due(project: Any, name: str, as_json: bool) -> Any:
     """Whether a cycle is due; the reasons are told either way."""
     found = project.due(name)
     first, *more = found.reasons
-    show.say(f"{name} is {'due' if found.fire else 'not due'}: {first}")
+    by = f", by its {found.schedule} schedule" if found.schedule else ""
+    show.say(f"{name} is {'due' if found.fire else 'not due'}{by}: {first}")
     for reason in more:
         show.say(f"  {reason}")
     if found.next_look is not None:
         show.say(f"next look  {found.next_look:%Y-%m-%d %H:%M} UTC")
     if as_json and not found.fire:
         show.out(_none(found.reasons))
-    return bool(found.fire)
+    return found
 
 
-def _opening(name: str, standing: dict[str, Any]) -> str:
+def _opening(name: str, standing: dict[str, Any], schedule: str | None) -> str:
     champion = standing["champion"] or "none yet"
     if "running" in standing["by_verdict"]:
         return f"{name}   champion {champion}   resuming {standing['last_cycle']}"
     since = standing["last_cycle"] or "the start"
-    return (
-        f"{name}   champion {champion}   {standing['new_entries']:,} new log entries since {since}"
-    )
+    by = f"   {schedule} cycle" if schedule else ""
+    new = f"{standing['new_entries']:,} new log entries since {since}"
+    return f"{name}   champion {champion}{by}   {new}"
 
 
 @app.command()

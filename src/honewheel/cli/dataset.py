@@ -9,6 +9,7 @@ import typer
 
 from honewheel.cli import show
 from honewheel.cli.app import app, wheel
+from honewheel.records import count
 
 dataset = typer.Typer(
     no_args_is_help=True, help="Sealed datasets: list them, look inside, write them as JSONL."
@@ -99,7 +100,7 @@ def dataset_export(
     if as_json:
         show.out({"file": str(file), "format": as_format, "side": side, "rows": rows})
     else:
-        show.say(f"{file}: {rows:,} rows ({as_format}, {side})")
+        show.say(f"{file}: {count(rows, 'row')} ({as_format}, {side})")
 
 
 @app.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,7 +12,7 @@ import typer
 from honewheel.cli import show
 from honewheel.cli.app import FAILED, app, wheel
 from honewheel.errors import InputError
-from honewheel.records import Quarantined, as_dict
+from honewheel.records import Quarantined, as_dict, count
 
 suite = typer.Typer(
     no_args_is_help=True, help="Frozen suites: held-out prompts that judge and never train."
@@ -97,47 +97,71 @@ def import_(
     if dry_run:
         _preview(project, files, reading, as_json)
         return
-    results = []
+
+    def store(file: Path) -> dict[str, Any]:
+        before = project.store.log.last_seq()
+        found = project.import_file(file, watch, **reading)
+        show.say(f"{file}: {found.stored:,} of {count(found.rows, 'row')} stored")
+        show.say(f"  read as {found.format}: {found.mapping}")
+        if found.stored and project.store.log.last_seq() == before:
+            show.say("  nothing new: all of them were stored before")
+        _bad_rows(found.quarantined, found.refused, "quarantined")
+        return as_dict(found)
+
     with show.run_log(project.config.root, "import"), show.Watcher() as watch:
-        for file in files:
-            before = project.store.log.last_seq()
-            found = project.import_file(file, watch, **reading)
-            results.append(as_dict(found) | {"file": str(file)})
-            show.say(f"{file}: {found.stored:,} of {found.rows:,} rows stored")
-            show.say(f"  read as {found.format}: {found.mapping}")
-            if found.stored and project.store.log.last_seq() == before:
-                show.say("  nothing new: all of them were stored before")
-            _bad_rows(found.quarantined, found.refused, "quarantined")
+        results = _each(files, store)
     if as_json:
         show.out(results)
-    if all(not row["stored"] for row in results):
+    _fail_without(results, "stored")
+
+
+def _each(files: Sequence[Path], work: Callable[[Path], dict[str, Any]]) -> list[dict[str, Any]]:
+    """What `work` says of each file; one that cannot be read does not keep the others."""
+    results = []
+    for file in files:
+        try:
+            results.append(work(file) | {"file": str(file)})
+        except InputError as error:
+            if len(files) == 1:
+                raise
+            show.say(f"error: {error}")
+            results.append({"file": str(file), "error": str(error)})
+    if failed := [row["file"] for row in results if "error" in row]:
+        show.say(f"{len(failed)} of {len(files)} files could not be read: {', '.join(failed)}")
+    return results
+
+
+def _fail_without(results: Sequence[dict[str, Any]], what: str) -> None:
+    """Exit as failed where a file could not be read, or no file has any good row."""
+    if any("error" in row for row in results) or not any(row[what] for row in results):
         raise typer.Exit(FAILED)
 
 
 def _preview(project: Any, files: list[Path], reading: dict[str, Any], as_json: bool) -> None:
     """How files would be read: rows to stdout, the rest to stderr."""
-    results = []
-    for file in files:
+
+    def look(file: Path) -> dict[str, Any]:
         found = project.import_preview(file, **reading)
-        results.append(as_dict(found) | {"file": str(file)})
-        show.say(f"{file}: {found.good:,} of {found.rows:,} rows good; nothing is stored")
+        show.say(f"{file}: {found.good:,} of {count(found.rows, 'row')} good; nothing is stored")
         show.say(f"  read as {found.format}: {found.mapping}")
-        for reason, count in found.bad.items():
-            show.say(f"  {count:,} bad: {reason}")
+        for reason, times in found.bad.items():
+            show.say(f"  {times:,} bad: {reason}")
         _bad_rows(found.quarantined, found.rows - found.good, "bad")
         for row in () if as_json else found.first:
             typer.echo(json.dumps(row, ensure_ascii=False, default=str))
+        return as_dict(found)
+
+    results = _each(files, look)
     if as_json:
         show.out(results)
-    if all(not row["good"] for row in results):
-        raise typer.Exit(FAILED)
+    _fail_without(results, "good")
 
 
-def _bad_rows(bad: Sequence[Quarantined], count: int, what: str) -> None:
+def _bad_rows(bad: Sequence[Quarantined], number: int, what: str) -> None:
     for one in bad[:10]:
         show.say(f"  row {one.row}: {one.reason} ({what})")
-    if count > 10:
-        show.say(f"  ... {count - 10:,} more {what} (--json)")
+    if number > 10:
+        show.say(f"  ... {number - 10:,} more {what} (--json)")
 
 
 @suite.command("import")
@@ -159,7 +183,8 @@ def suite_import(
         show.out(data | {"items": len(found.items), "hash": found.hash})
     else:
         show.say(
-            f"suite {found.name}: {len(found.items):,} items judge {found.task} ({found.role})"
+            f"suite {found.name}: {count(len(found.items), 'item')} "
+            f"{'judges' if len(found.items) == 1 else 'judge'} {found.task} ({found.role})"
         )
 
 

@@ -9,7 +9,7 @@ import typer
 from honewheel.cli import show
 from honewheel.cli.app import DONE, FAILED, app, wheel
 from honewheel.cli.quarantine import Who, me
-from honewheel.records import as_dict
+from honewheel.records import as_dict, count
 
 
 @app.command()
@@ -38,7 +38,8 @@ def forget(
     if as_json:
         show.out(as_dict(found))
         raise typer.Exit(FAILED if found.remains else DONE)
-    show.say(f"erased   {len(found.events):,} events, {len(found.removed):,} files and folders")
+    erased, removed = count(len(found.events), "event"), count(len(found.removed), "path")
+    show.say(f"erased   {erased}, {removed}")
     show.say(f"learnt   {', '.join(found.versions) or 'no version'}")
     for job in found.jobs:
         show.say(f"queued   job {job}: a cycle without them (honewheel worker)")

@@ -11,6 +11,7 @@ import typer
 from honewheel.cli import show
 from honewheel.cli.app import FAILED, app, wheel
 from honewheel.errors import ConfigError
+from honewheel.records import count
 
 if TYPE_CHECKING:
     from honewheel.config import Config
@@ -29,8 +30,8 @@ def init(
         show.out({"file": str(path)})
         return
     show.say(f"wrote {path}")
-    show.say("Next: honewheel import FEEDBACK.jsonl   (or record from Python, see docs/)")
-    show.say("      honewheel cycle")
+    show.say("Next: honewheel import FEEDBACK.jsonl   (or from Python: hw.open().record(...))")
+    show.say("      honewheel cycle                   (honewheel --help lists every verb)")
 
 
 @app.command()
@@ -104,7 +105,8 @@ def gc(
     else:
         verb = "would remove" if dry_run else "removed"
         show.say(
-            f"{verb} {len(found['files']):,} files and {len(found['runs']):,} run folders, "
+            f"{verb} {count(len(found['files']), 'file')} and "
+            f"{count(len(found['runs']), 'run folder')}, "
             f"{found['bytes'] / 1e6:,.1f} MB; kept {found['kept']:,} that versions need"
         )
 

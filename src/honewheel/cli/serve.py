@@ -56,7 +56,7 @@ def serve(
             show.out({"url": address})
         show.say(f"honewheel listens on {address}   (OpenAI base_url: {address}/v1)")
 
-    with show.run_log(project.config.root, "serve"):
+    with show.run_log(project.config.root, "serve", lines=True):
         run(project, host=host, port=port, worker=not no_worker, listening=listening)
     show.say("stopped; everything acknowledged is on disk")
 

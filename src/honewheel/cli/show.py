@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from honewheel import logs
 from honewheel.records import Comparison, Decision, Progress
 
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
@@ -84,13 +85,14 @@ def _cell(value: Any) -> str:
 
 
 @contextmanager
-def run_log(root: Path, verb: str) -> Iterator[Path]:
-    """A log file for one run of `verb` under .honewheel/logs, named by time."""
+def run_log(root: Path, verb: str, *, lines: bool = False) -> Iterator[Path]:
+    """A log file for one run of `verb` under .honewheel/logs, named by time; `lines` of JSON."""
     folder = root / ".honewheel" / "logs"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{verb}.log"
     handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    plain = logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s")
+    handler.setFormatter(logs.JsonLines() if lines else plain)
     logger = logging.getLogger("honewheel")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)

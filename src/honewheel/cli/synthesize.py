@@ -12,7 +12,7 @@ import typer
 from honewheel.cli import show
 from honewheel.cli.app import FAILED, app, wheel
 from honewheel.errors import InputError
-from honewheel.records import as_dict
+from honewheel.records import as_dict, count
 
 KEY_VARIABLE = "HONEWHEEL_TEACHER_KEY"
 
@@ -86,7 +86,7 @@ def _key(variable: str) -> str | None:
 
 def _tell(found: Any, previewed: bool, as_json: bool) -> None:
     kept = "nothing is stored" if previewed else f"{found.stored:,} recorded"
-    show.say(f"{found.made:,} examples made of {found.drafts:,} drafts; {kept}")
+    show.say(f"{count(found.made, 'example')} made of {count(found.drafts, 'draft')}; {kept}")
     for reason, number in found.left_out.items():
         show.say(f"  {number:,} left out: {reason}")
     for reason, number in found.skipped.items():

@@ -13,8 +13,8 @@ from honewheel.errors import InputError
 from honewheel.records import as_dict
 
 HEADERS = (
-    *("version", "verdict", "ended", "prompts", "score", "champion", ">=70", "valid", "accepted"),
-    *("newest", "seconds", "tokens", "generic", "hard", "val loss", "perplexity"),
+    *("version", "by", "verdict", "ended", "prompts", "score", "champion", ">=70", "valid"),
+    *("accepted", "newest", "seconds", "tokens", "generic", "hard", "val loss", "perplexity"),
 )
 
 
@@ -52,6 +52,7 @@ def _row(point: Any) -> list[Any]:
     shares = (point.score, point.champion, point.success, point.valid, point.accepted)
     return [
         point.version,
+        point.schedule,
         point.verdict,
         f"{point.at:%Y-%m-%d %H:%M}",
         point.prompts,

@@ -9,7 +9,7 @@ import typer
 from honewheel.cli import show
 from honewheel.cli.app import app, wheel
 from honewheel.cli.cycle import Model
-from honewheel.records import AliasMove, as_dict
+from honewheel.records import AliasMove, as_dict, count
 
 Name = Annotated[str, typer.Argument(help="artifacts@3, artifacts (its champion), @3, or an id.")]
 
@@ -100,7 +100,7 @@ def diff(
         old, new = (100 * value for value in row["values"])
         typer.echo(
             f"{row['task']} {row['metric']}  {old:.1f} -> {new:.1f}  {new - old:+.1f}  "
-            f"({row['items']:,} prompts)"
+            f"({count(row['items'], 'prompt')})"
         )
     for row in found["outputs"]:
         old, new = (100 * value for value in row["scores"])

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from honewheel import logs
 from honewheel.cli import show
 from honewheel.cli.app import app, wheel
 from honewheel.records import as_dict
@@ -39,7 +40,7 @@ def worker(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with show.run_log(project.config.root, "worker"):
+    with show.run_log(project.config.root, "worker", lines=True):
         project.work(once=once, stop=stop, tell=_teller(as_json))
 
 
@@ -48,7 +49,7 @@ def _teller(as_json: bool) -> Callable[[str, dict[str, Any]], None]:
 
     def tell(event: str, fields: dict[str, Any]) -> None:
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        show.log.info("%s %s", event, json.dumps(fields, default=str))
+        logs.note(show.log, event, **fields)
         if as_json:
             show.say(json.dumps({"at": at, "event": event, **fields}, default=str))
         else:
@@ -77,7 +78,7 @@ def list_(
         [
             [
                 one["id"],
-                one["kind"],
+                " ".join(filter(None, (one["asked"].get("schedule"), one["kind"]))),
                 one["model"],
                 one["state"],
                 one["attempt"],

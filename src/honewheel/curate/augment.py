@@ -33,6 +33,7 @@ from honewheel.curate.rows import example_id
 from honewheel.errors import InputError, ParseError
 from honewheel.protocols import Task
 from honewheel.records import Check, Example, Fact, Item
+from honewheel.tasks.asked import asked, with_prompt
 from honewheel.tasks.sql import SCHEMA
 
 VERSION = 2
@@ -177,8 +178,8 @@ def _neutral(row: Example, task: Task, words: Sequence[str]) -> bool:
     try:
         if _knows_words(row, task):
             return _same_facts(task, row, renamed, nobodys)
-        before = task.equivalence_key(row.target, row.context)
-        return task.equivalence_key(renamed[2], renamed[1]) == before
+        before = task.equivalence_key(row.target, asked(row))
+        return task.equivalence_key(renamed[2], with_prompt(renamed[0], renamed[1])) == before
     except ParseError:
         return False
 
@@ -190,8 +191,8 @@ def _knows_words(row: Example, task: Task) -> bool:
 
 def _same_facts(task: Task, row: Example, renamed: Words, words: Mapping[str, str]) -> bool:
     """Whether the facts of the renamed target are the target's, renamed."""
-    before = Counter(_comparable(fact) for fact in task.facts(row.target, row.context))
-    after = task.facts(renamed[2], renamed[1])
+    before = Counter(_comparable(fact) for fact in task.facts(row.target, asked(row)))
+    after = task.facts(renamed[2], with_prompt(renamed[0], renamed[1]))
     back = {new: old for old, new in words.items()}
     return before == Counter(_comparable(_fact(fact, back)) for fact in after)
 
@@ -211,7 +212,7 @@ def _roles(row: Example, task: Task, names: Sequence[str]) -> dict[str, str]:
         return {}
     blots = dict.fromkeys(names, "*")
     roles: dict[str, str] = {}
-    facts = sorted(task.facts(row.target, row.context), key=lambda fact: (len(fact), fact))
+    facts = sorted(task.facts(row.target, asked(row)), key=lambda fact: (len(fact), fact))
     for fact in facts:
         for slot, part in enumerate(fact):
             found = [match for match in _WORD.finditer(part) if stem(match[0].lower()) in blots]
@@ -287,7 +288,9 @@ def _copy(row: Example, task: Task, words: Mapping[str, str]) -> Example | None:
     if _renamed(renamed, {new: old for old, new in words.items()}) != whole:
         return None
     try:
-        if _verdict(task.check(target, context)) != _verdict(task.check(row.target, row.context)):
+        ours = task.check(target, with_prompt(prompt, context))
+        theirs = task.check(row.target, asked(row))
+        if _verdict(ours) != _verdict(theirs):
             return None
         if not _same_facts(task, row, renamed, words):
             return None

@@ -36,6 +36,7 @@ from honewheel.curate import (
     pair_difficulty,
     preferences,
     propensity,
+    questions,
     rated,
     replay,
     rows,
@@ -45,6 +46,7 @@ from honewheel.curate import (
     weighting,
 )
 from honewheel.curate.knowledge import Known
+from honewheel.curate.questions import Keys
 from honewheel.curate.rows import Checker, Row
 from honewheel.curate.settings import Settings
 from honewheel.errors import NotEnoughData
@@ -71,6 +73,7 @@ _STAGES = (
     pair_difficulty,
     preferences,
     propensity,
+    questions,
     rated,
     replay,
     rows,
@@ -109,9 +112,10 @@ def build(
 
     `used` holds the ids of examples that the starting adapter has learnt; it is empty when
     training starts from the bare base, which has to be shown everything. `checks(task, text,
-    context)` validates a correction. `held_out` are the items of every suite: rows that give one
-    away are dropped here, and sealing asserts that none is left. `kinds` maps tasks to their
-    kinds (needed by techniques that rewrite artifacts), `learnt` are the events the `champion`
+    context)` validates a correction; the context holds its prompt too (`tasks.asked`).
+    `held_out` are the items of every suite: rows that give one away are dropped here, and sealing
+    asserts that none is left. `kinds` maps tasks to their kinds (for techniques that rewrite
+    artifacts, and for kinds that know their questions), `learnt` are the events the `champion`
     (a version's name) was trained on; `released` and `rejected` are events on which a person has
     ruled: the scans hold the first no more, and the second are left out.
 
@@ -121,6 +125,7 @@ def build(
         Leak: a row overlaps a held-out item although it passed (a defect of this module).
     """
     known = knowledge.of(events, settings, champion)
+    asking = questions.of(kinds or {})
     tally = difficulty.Tally(champion, known.calibration, settings.unheard)
     stock = mix.stock(as_of, settings, known)
     offered, dropped = rows.gather(
@@ -133,9 +138,9 @@ def build(
         stock=stock,
     )
     total = len(offered) + len(dropped)
-    clean, leaking = rows.without_leaks(offered, held_out)
+    clean, leaking = rows.without_leaks(offered, held_out, asking)
     agreed, conflicting = narrow.settle_conflicts(clean)
-    distinct, repeated = narrow.merge_duplicates(agreed)
+    distinct, repeated = narrow.merge_duplicates(agreed, asking)
     screened = screen.screen(
         distinct,
         poison_mode=settings.poison,
@@ -162,7 +167,7 @@ def build(
     paired = _pairs(
         mixed.train, known.without(held), as_of, settings, checks, kinds or {}, held_out
     )
-    dataset = _seal(mixed.train, val, gone, held_out, settings.seed, paired)
+    dataset = _seal(mixed.train, val, gone, held_out, settings.seed, paired, asking)
     told = tuple(flag.told for flag in screened.flags)
     uneven = pair_difficulty.warnings(mixed.train, held_out)
     notes = (*known.notes, *told, *mixed.notes, *paired.notes, *uneven)
@@ -230,7 +235,7 @@ def _pairs(
         train, share=settings.hard_negatives, seed=settings.seed, tasks=kinds
     )
     merged = preferences.one_per_prompt([*found.pairs, *mutated])
-    kept, lone, leaked = preferences.without_leaks(merged, lone, held_out)
+    kept, lone, leaked = preferences.without_leaks(merged, lone, held_out, questions.of(kinds))
     even = balance.lengths(kept)
     return _Paired(
         pairs=even, rated=balance.labels(lone), notes=_told(kept, even, [*found.review, *leaked])
@@ -280,6 +285,7 @@ def _seal(
     held_out: Sequence[Item],
     seed: int,
     paired: _Paired,
+    asking: Keys,
 ) -> Dataset:
     def place(row: Example) -> tuple[bytes, tuple[str, ...], str]:
         hashed = hashlib.blake2b(f"{seed}\x1f{row.id}".encode(), digest_size=16).digest()
@@ -287,7 +293,7 @@ def _seal(
 
     trained, validated = sorted(train, key=place), sorted(val, key=place)
     views = preferences.views(paired.pairs, paired.rated)
-    contamination.assert_clean([*trained, *validated, *views], held_out)
+    contamination.assert_clean([*trained, *validated, *views], held_out, asking)
     return Dataset(
         hash=dataset_hash(trained, validated, paired.pairs, paired.rated),
         train=tuple(trained),

@@ -2,7 +2,8 @@
 
 A row leaks an item when they share a group; or, within one task, the canonical prompt and
 context; the prompt and the target; or most of the prompt's 8-grams of words with as much of the
-context's (containment in the sense of Brown et al. 2020, appendix C). Time is linear in the text:
+context's (containment in the sense of Brown et al. 2020, appendix C). Where the task knows its
+questions, a key in common tells instead of the 8-grams. Time is linear in the text:
 an n-gram that several held-out groups share is template wording, tells nothing about any of
 them, and leaves the index. Of a pair of texts, one that both have is enough.
 """
@@ -18,14 +19,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from honewheel.curate import shingles, text
+from honewheel.curate import questions, shingles, text
 from honewheel.curate.dedup import exact_key
+from honewheel.curate.questions import Keys
 from honewheel.curate.shingles import Numbers
 from honewheel.errors import Leak
 from honewheel.records import Example, Item
 from honewheel.tasks import pairs
 
-VERSION = 2
+VERSION = 3
 
 GRAM = 8  # words
 CONTAINMENT = 0.5  # share of an item's own 8-grams; one edit in 30 words leaves 0.65, two 0.3
@@ -36,11 +38,13 @@ _BATCH = 256  # prompts whose words are looked at together
 Found = tuple[str, str, str]  # example id, item id, reason
 
 
-def leaks(train: Sequence[Example], held_out: Sequence[Item]) -> list[Found]:
+def leaks(
+    train: Sequence[Example], held_out: Sequence[Item], known: Keys = questions.TEXT
+) -> list[Found]:
     """Every (example id, item id, reason) where a row gives away an item; first reason a pair."""
     if not train or not held_out:
         return []
-    index = _Index(held_out)
+    index = _Index(held_out, known)
     found = []
     for start in range(0, len(train), _BATCH):
         some = train[start : start + _BATCH]
@@ -52,13 +56,15 @@ def leaks(train: Sequence[Example], held_out: Sequence[Item]) -> list[Found]:
     return found
 
 
-def assert_clean(train: Sequence[Example], held_out: Sequence[Item]) -> None:
+def assert_clean(
+    train: Sequence[Example], held_out: Sequence[Item], known: Keys = questions.TEXT
+) -> None:
     """Nothing when no row gives away an item.
 
     Raises:
         Leak: names the first three pairs with their reasons, and their number.
     """
-    found = leaks(train, held_out)
+    found = leaks(train, held_out, known)
     if found:
         named = "; ".join(f"example {row} and item {item}: {why}" for row, item, why in found[:3])
         raise Leak(
@@ -74,8 +80,10 @@ class _Index:
     thousand items, whose words as strings would fill gigabytes.
     """
 
-    def __init__(self, items: Sequence[Item]) -> None:
+    def __init__(self, items: Sequence[Item], known: Keys) -> None:
         self.items = items
+        self.known = known
+        self.keys: defaultdict[tuple[str, str], list[Item]] = defaultdict(list)
         self.groups: defaultdict[str, list[Item]] = defaultdict(list)
         self.exact: defaultdict[tuple[str, str], list[Item]] = defaultdict(list)
         self.answers: defaultdict[bytes, list[Item]] = defaultdict(list)
@@ -86,7 +94,9 @@ class _Index:
             self.groups[item.group].append(item)
             self.exact[item.task, exact_key(item.prompt, item.context)].append(item)
             self.answers[_answer(item.task, item.prompt, item.reference)].append(item)
-        grams, owners = _grams(items)
+            for key in known.of(item.task, item.prompt, item.context):
+                self.keys[item.task, key].append(item)
+        grams, owners = _grams(items, known)
         numbers = {group: number for number, group in enumerate(self.groups)}
         of_group = np.array([numbers[item.group] for item in items])
         kept = ~np.isin(grams, _shared(grams, of_group[owners]))
@@ -97,6 +107,9 @@ class _Index:
         """Items that a row gives away by what it is."""
         for item in self.groups.get(row.group, ()):
             yield item, f"same group {row.group}"
+        for key in self.known.of(row.task, row.prompt, row.context):
+            for item in self.keys.get((row.task, key), ()):
+                yield item, f"the same question by its task ({key[:16]})"
         for item in self.exact.get((row.task, exact_key(row.prompt, row.context)), ()):
             yield item, "same prompt and context"
         for item in self.answers.get(_answer(row.task, row.prompt, row.target), ()):
@@ -107,7 +120,7 @@ class _Index:
 
     def copies(self, rows: Sequence[Example]) -> list[list[tuple[Item, str]]]:
         """For each row the items of whose 8-grams it has most."""
-        grams, owners = _grams(rows)
+        grams, owners = _grams(rows, self.known)
         first = np.searchsorted(self.grams, grams, side="left")
         behind = np.searchsorted(self.grams, grams, side="right")
         shared: defaultdict[int, Counter[int]] = defaultdict(Counter)
@@ -130,12 +143,17 @@ def _texts(one: Item | Example) -> list[str]:
     return [text.canonical(found) for found in pairs.texts(one.prompt, one.context) or ()]
 
 
-def _grams(asked: Sequence[Item] | Sequence[Example]) -> tuple[Numbers, npt.NDArray[np.intp]]:
-    """Every 8-gram of each prompt, once, with the prompt's place; sorted by gram, then place."""
+def _grams(
+    asked: Sequence[Item] | Sequence[Example], known: Keys
+) -> tuple[Numbers, npt.NDArray[np.intp]]:
+    """Every 8-gram of each prompt, once, with the prompt's place; sorted by gram, then place.
+
+    Those of prompts with keys are left out: their text tells nothing.
+    """
     grams, owners = [], []
     for start in range(0, len(asked), _BATCH):
         some = asked[start : start + _BATCH]
-        flat, offsets = shingles.hashes([one.prompt for one in some], GRAM)
+        flat, offsets = shingles.hashes([_words(one, known) for one in some], GRAM)
         counts = (offsets[1:] - offsets[:-1]).astype(np.intp)
         place = np.repeat(np.arange(len(some)), counts)
         salts = np.array([_salt(one.task) for one in some], dtype=np.uint64)
@@ -146,6 +164,10 @@ def _grams(asked: Sequence[Item] | Sequence[Example]) -> tuple[Numbers, npt.NDAr
     found, places = found[order], places[order]
     fresh = _changes(found) | _changes(places)
     return found[fresh], places[fresh]
+
+
+def _words(one: Item | Example, known: Keys) -> str:
+    return "" if known.of(one.task, one.prompt, one.context) else one.prompt
 
 
 def _shared(grams: Numbers, groups: npt.NDArray[np.intp]) -> Numbers:

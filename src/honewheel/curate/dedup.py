@@ -2,7 +2,7 @@
 
 Groups are by prompt *and* context: two outputs for one prompt share a group. A signature row
 mixes one MinHash of the prompt with one of the context, so two signatures agree in a share of
-rows that estimates J(prompts) x J(contexts). Questions that share one long schema are therefore
+rows that estimates J(prompts) x J(contexts). Keys that share one long schema are therefore
 not linked by the schema, and one instruction over different documents is not linked by the
 instruction. MinHash: Broder 1997; banding: Leskovec, Rajaraman & Ullman, "Mining of Massive
 Datasets", section 3.4.
@@ -181,11 +181,12 @@ def link(
         split=twin.split,
         twin=twin.response_id,
         similarity=score,
-        quarantined=_bridge(near),
+        quarantined=bridge(near),
     )
 
 
-def _bridge(near: list[tuple[float, Candidate]]) -> str | None:
+def bridge(near: Sequence[tuple[float, Candidate]]) -> str | None:
+    """Why the nearest of these must not be joined: others of them have another split."""
     score, twin = near[0]
     for other_score, other in near[1:]:
         if other.split != twin.split:

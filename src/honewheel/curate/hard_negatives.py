@@ -24,6 +24,7 @@ from honewheel.errors import InputError
 from honewheel.protocols import Task
 from honewheel.records import EvalRow, Example, Item, Json, Pair, digest
 from honewheel.tasks import variations
+from honewheel.tasks.asked import asked
 
 VERSION = 1
 
@@ -102,7 +103,7 @@ def _scored(row: EvalRow, item: Item, checks: Checker) -> _Scored:
     score = row.metrics["score"]
     found: frozenset[str] = frozenset()
     if score < LOW:
-        check = checks(row.task, row.output, item.context)
+        check = checks(row.task, row.output, asked(item))
         found = frozenset(finding.code for finding in check.findings) or frozenset({WRONG})
     words = text.words(item.prompt)
     features = {ANY, _length(len(words)), *(f"word: {word}" for word in words if len(word) > 2)}

@@ -9,11 +9,12 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import date
 
-from honewheel.curate import synthetic
+from honewheel.curate import questions, synthetic
+from honewheel.curate.questions import Keys
 from honewheel.curate.rows import Row
 from honewheel.records import Dropped, utc
 
-VERSION = 2
+VERSION = 3
 
 Narrowed = tuple[list[Row], list[Dropped]]
 
@@ -36,14 +37,16 @@ def settle_conflicts(rows: Sequence[Row]) -> Narrowed:
     return kept, dropped
 
 
-def merge_duplicates(rows: Sequence[Row]) -> Narrowed:
+def merge_duplicates(rows: Sequence[Row], known: Keys = questions.TEXT) -> Narrowed:
     """One row for each group and distinct target: the newest correction, else the newest row.
+
+    A task that knows its questions also knows when two targets teach the same.
 
     When any of them was learnt before, so was their representative: it is replay.
     """
     kept: list[Row] = []
     dropped: list[Dropped] = []
-    for same in _grouped(rows, lambda row: (row.example.task, row.example.group, row.target)):
+    for same in _grouped(rows, lambda row: _lesson(row, known)):
         first = max(same, key=_standing)
         learnt = any(row.corrected and row.example.role == "replay" for row in same)
         kept.append(first.as_role("replay") if learnt else first)
@@ -128,6 +131,11 @@ def _kinship(row: Row, first: Row) -> str:
     likeness = row.similarity if row.similarity is not None else first.similarity
     told = "" if likeness is None else f"similarity {likeness:.2f}, "
     return f"of {first.event} ({told}group {row.example.group})"
+
+
+def _lesson(row: Row, known: Keys) -> tuple[str, str, str]:
+    one = row.example
+    return one.task, one.group, known.lesson(one.task, one.prompt, one.context, one.target)
 
 
 def _standing(row: Row) -> tuple[object, ...]:

@@ -15,6 +15,7 @@ from honewheel.curate.rows import Checker
 from honewheel.curate.trust import heard
 from honewheel.records import Event, Item, Split
 from honewheel.tasks import pairs
+from honewheel.tasks.asked import asked
 
 VERSION = 2
 
@@ -68,7 +69,7 @@ def _item(event: Event, check: Checker, min_value: float, split: Split) -> Item 
         return None
     response = event.response
     written = found[0] == "correction"  # intake has judged the output already
-    if not (check(response.task, found[1], response.context) if written else place.check).valid:
+    if not (check(response.task, found[1], asked(response)) if written else place.check).valid:
         return None
     return Item(
         id=event.id,

@@ -23,13 +23,15 @@ from datetime import datetime
 from statistics import fmean, pstdev
 from typing import NamedTuple
 
-from honewheel.curate import balance, contamination, reward, statements
+from honewheel.curate import balance, contamination, questions, reward, statements
 from honewheel.curate.dedup import exact_key
+from honewheel.curate.questions import Keys
 from honewheel.curate.rows import Checker
 from honewheel.curate.statements import Statement
 from honewheel.curate.text import canonical_target
 from honewheel.curate.trust import heard
 from honewheel.records import Dropped, Event, Example, Item, Json, Pair, Rated, digest, utc
+from honewheel.tasks.asked import asked
 
 VERSION = 1
 
@@ -175,11 +177,14 @@ def views(found: Iterable[Pair], rated: Iterable[Rated] = ()) -> list[Example]:
 
 
 def without_leaks(
-    found: Sequence[Pair], rated: Sequence[Rated], held_out: Sequence[Item]
+    found: Sequence[Pair],
+    rated: Sequence[Rated],
+    held_out: Sequence[Item],
+    known: Keys = questions.TEXT,
 ) -> tuple[tuple[Pair, ...], tuple[Rated, ...], tuple[Dropped, ...]]:
     """The pairs and rated rows that give away no held-out item, and the others with the reason."""
     why: dict[str, str] = {}
-    for name, item, reason in contamination.leaks(views(found, rated), held_out):
+    for name, item, reason in contamination.leaks(views(found, rated), held_out, known):
         why.setdefault(name, f"item {item}: {reason}")
     rows: list[Pair | Rated] = [*found, *rated]
     dropped = [
@@ -279,13 +284,13 @@ def _distinct(events: Iterable[Event]) -> dict[str, list[Event]]:
 
 def _valid(event: Event, checks: Checker) -> bool:
     response = event.response
-    return checks(response.task, response.output, response.context).valid
+    return checks(response.task, response.output, asked(response)).valid
 
 
 def _invalid(edge: Statement, checks: Checker) -> str | None:
     """Why what is chosen cannot be: the first error of its check."""
     response = edge.event.response
-    check = checks(response.task, edge.winner, response.context)
+    check = checks(response.task, edge.winner, asked(response))
     errors = (one.message for one in check.findings if one.severity == "error")
     return None if check.valid else f"{edge.origin}: {next(errors)}"
 

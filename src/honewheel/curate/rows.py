@@ -9,7 +9,8 @@ from datetime import datetime
 from itertools import pairwise
 from typing import TypeAlias
 
-from honewheel.curate import contamination, reward
+from honewheel.curate import contamination, questions, reward
+from honewheel.curate.questions import Keys
 from honewheel.curate.stock import Stock
 from honewheel.curate.text import canonical_target
 from honewheel.curate.trust import heard
@@ -26,9 +27,11 @@ from honewheel.records import (
     digest,
     utc,
 )
+from honewheel.tasks.asked import asked
 
 VERSION = 1
 
+# (task, text, context with the prompt) -> verdict
 Checker: TypeAlias = Callable[[str, str, Mapping[str, str]], Check]
 
 
@@ -123,10 +126,12 @@ def _require_once(rows: Sequence[Row], dropped: Sequence[Dropped]) -> None:
             raise InputError(f"Event {name} was given twice; a dataset takes each event once.")
 
 
-def without_leaks(rows: Sequence[Row], held_out: Sequence[Item]) -> tuple[list[Row], list[Dropped]]:
+def without_leaks(
+    rows: Sequence[Row], held_out: Sequence[Item], known: Keys = questions.TEXT
+) -> tuple[list[Row], list[Dropped]]:
     """The rows that give away no held-out item, and the others with the item and the reason."""
     found: dict[str, tuple[str, str]] = {}
-    for name, item, reason in contamination.leaks([row.example for row in rows], held_out):
+    for name, item, reason in contamination.leaks([row.example for row in rows], held_out, known):
         found.setdefault(name, (item, reason))
     dropped = []
     for row in rows:
@@ -167,7 +172,7 @@ def _offer(
         return refuse("nothing new", "validation measures corrections only")
     response = event.response
     corrected = origin == "correction"
-    check = checks(response.task, target, response.context) if corrected else place.check
+    check = checks(response.task, target, asked(response)) if corrected else place.check
     if not check.valid:
         error = next(item for item in check.findings if item.severity == "error")
         return refuse("invalid target", f"{origin}: {error.message}")

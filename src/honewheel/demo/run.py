@@ -161,7 +161,7 @@ def farewell(stage: Stage, seconds: float) -> None:
     for path in sorted((stage.folder / ".honewheel" / "reports").glob("*/*.html")):
         stage.say(f"report   {path}")
     stage.say("Next: honewheel init in your own project, then honewheel import FEEDBACK.jsonl;")
-    stage.say("      docs/tutorial.md walks through it with your model and your tasks.")
+    stage.say("      honewheel --help lists the verbs in the order in which you will need them.")
 
 
 def _now() -> datetime:

@@ -8,14 +8,14 @@ from itertools import chain
 from typing import TypeAlias
 
 from honewheel.errors import InputError, NotEnoughData
-from honewheel.evaluate import setwise
+from honewheel.evaluate import exact, setwise
 from honewheel.evaluate.compare import RESAMPLES, compare, pooled
 from honewheel.evaluate.setwise import Statistic
 from honewheel.gate import Evidence, Policy
 from honewheel.protocols import ScoresSets
 from honewheel.records import Comparison, EvalRow
 
-VERSION = 2
+VERSION = 3
 
 _Found: TypeAlias = tuple[Comparison, ...]
 _How: TypeAlias = Callable[..., Comparison]
@@ -42,6 +42,7 @@ def measure(
     sets: Mapping[str, ScoresSets] | None = None,
     chosen: Mapping[str, str] | None = None,
     watched: Mapping[str, Sides] | None = None,
+    bands: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Evidence:
     """Every comparison the gate needs; what cannot be compared becomes a problem, not a gap.
 
@@ -50,7 +51,9 @@ def measure(
     `newest` are items of the panels that are compared once more by themselves: what was asked
     last resembles most what will be asked next. `sets` are the tasks that score whole panels, by
     name: their set metric (`chosen`, else the one that fits the rows) stands for the mean score.
-    `watched` are rows with a metric `passed`, of an adversarial diagnostic, by category.
+    `watched` are rows with a metric `passed`, of an adversarial diagnostic, by category. `bands`
+    are the tasks with exact answers and the difficulty of their items: what was gained and lost is
+    told, and each difficulty is compared by itself.
     """
     problems: list[str] = []
     champions = {task: sides.champion for task, sides in panels.items()}
@@ -112,6 +115,11 @@ def measure(
         if task in scored
         for other in _others(scored[task])
     ]
+    levels = [
+        attempt(compare, f"{task}/{level}", "score", sides, guard, told=[])
+        for task in own
+        for level, sides in _levels(panels[task], (bands or {}).get(task, {}))
+    ]
     kept = {name: (watched or {})[name] for name in sorted(watched or {})}
     valid = [attempt(compare, f"{task}/valid", "valid", panels[task], guard) for task in own]
     return Evidence(
@@ -119,14 +127,14 @@ def measure(
         trained=tuple(chain.from_iterable(scores)),
         guards=tuple(chain.from_iterable(guards)),
         validity=tuple(chain.from_iterable(valid)),
-        slices=tuple(chain.from_iterable((*slices, *aspects))),
+        slices=tuple(chain.from_iterable((*slices, *levels, *aspects))),
         watched=tuple(
             chain.from_iterable(
                 attempt(compare, f"adversarial:{name}", "passed", sides, guard)
                 for name, sides in kept.items()
             )
         ),
-        notes=_notes(panels, own, scored, policy),
+        notes=(*_notes(panels, own, scored, policy), *_flips(panels, own, bands or {})),
         problems=tuple(dict.fromkeys(problems)),
     )
 
@@ -182,6 +190,28 @@ def _notes(
         rows = setwise.columns(panels[task].challenger)
         found += [f"{task}: {note}." for note in scored[task].task.set_notes(rows, asked)]
     return tuple(found)
+
+
+def _levels(sides: Sides, bands: Mapping[str, str]) -> list[tuple[str, Sides]]:
+    """The rows of each difficulty, by its name."""
+    return [
+        (level, _among(sides, {item for item, found in bands.items() if found == level}))
+        for level in sorted(set(bands.values()))
+    ]
+
+
+def _flips(
+    panels: Mapping[str, Sides], own: Sequence[str], bands: Mapping[str, Mapping[str, str]]
+) -> list[str]:
+    """A sentence on each trained task with exact answers: what was gained and lost."""
+    found = []
+    for task in (one for one in own if one in bands):
+        try:
+            told = exact.flips(panels[task].challenger, panels[task].champion).told
+        except (InputError, NotEnoughData):
+            continue  # its score cannot be compared either, which is a problem already
+        found.append(f"{task}: {told}.")
+    return found
 
 
 def _among(sides: Sides, items: Container[str]) -> Sides:

@@ -10,10 +10,11 @@ from typing import TypeAlias
 
 from honewheel.errors import InputError, NotEnoughData
 from honewheel.records import EvalRow, Item, Prediction
+from honewheel.tasks.asked import asked
 
 VERSION = 1
 
-# Task.compare: (output, reference, context) -> metrics in [0, 1]
+# Task.compare: (output, reference, context with the prompt) -> metrics in [0, 1]
 Compare: TypeAlias = Callable[[str, str, Mapping[str, str]], Mapping[str, float]]
 
 REQUIRED = ("score", "valid", "exact")
@@ -85,7 +86,7 @@ def wilson(successes: int, count: int, level: float = 0.95) -> tuple[float, floa
 
 
 def _row(version: str, suite: str, item: Item, answer: Prediction, compare: Compare) -> EvalRow:
-    metrics = dict(compare(answer.output, item.reference, item.context))
+    metrics = dict(compare(answer.output, item.reference, asked(item)))
     for name in (*REQUIRED, *metrics):
         number = metrics.get(name)
         if number is None or not 0 <= number <= 1:

@@ -14,19 +14,21 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from honewheel import plugins
 from honewheel.errors import Erased, InputError, NotFound
 from honewheel.events import files, formats, ingest, redact
 from honewheel.events.accept import require_fit
 from honewheel.events.files import Line, Source
 from honewheel.events.formats import Format, Reading, Row
 from honewheel.events.ingest import Entry
-from honewheel.records import Progress, Quarantined
+from honewheel.records import Progress, Quarantined, count
 from honewheel.store import Store
 
 BATCH = 500  # rows a transaction: one fsync for many rows (research: 8,558 rows/s at 100)
 FIRST = 20  # rows a format is told by
 SHOWN = 5  # rows of a preview
 RAW_KEPT = 4_000  # characters of a bad row kept for a look
+_ABSENT = object()
 TOLD = 1_000  # bad rows (and distinct reasons) in a result; the store keeps them all
 
 
@@ -190,9 +192,10 @@ def preview(path: Path, options: Options, *, kinds: Mapping[str, str], now: date
 def _plan(path: Path, options: Options, kinds: Mapping[str, str], now: datetime) -> _Plan:
     source = files.source(path)
     dated = min(_modified(path), now)
-    head = islice(source.lines(), FIRST)
-    first = [_mapped(line.record, options.columns) for line in head if line.record is not None]
+    lines = list(islice(source.lines(), FIRST))
+    first = [_mapped(line.record, options.columns) for line in lines if line.record is not None]
     try:
+        _require_columns([line.record for line in lines if line.record], options.columns, source)
         found = formats.named(options.format) if options.format else formats.detect(first)
         _require_task(found, first, options, kinds)
     except InputError as error:
@@ -209,6 +212,22 @@ def _plan(path: Path, options: Options, kinds: Mapping[str, str], now: datetime)
         dated=dated,
         now=now,
     )
+
+
+def _require_columns(
+    records: Sequence[Mapping[str, Any]], columns: Mapping[str, str], source: Source
+) -> None:
+    """A mapped column that no row can have: of a table, or the one for what every row needs."""
+    for key, column in columns.items():
+        if not records or not (source.table or key in ("prompt", "output")):
+            continue  # some keys of JSON stand in few rows only
+        if not any(_at(record, column) is not _ABSENT for record in records):
+            known = sorted({name for record in records for name in record})
+            where = "its columns" if source.table else f"its first {count(len(records), 'row')}"
+            raise InputError(
+                f"--map {key}={column}: {column!r} is none of the keys of {where}. "
+                f"{plugins.suggest(column, known)}"
+            )
 
 
 def _require_task(
@@ -280,13 +299,19 @@ def _mapped(record: Mapping[str, Any], columns: Mapping[str, str]) -> Row:
     """The record with each mapped column under its key."""
     found = dict(record)
     for key, column in columns.items():
-        value: Any = record
-        for part in [column] if column in record else column.split("."):
-            value = value.get(part) if isinstance(value, Mapping) else None
+        value = _at(record, column)
         found.pop(column, None)
-        if value is not None:
+        if value is not _ABSENT and value is not None:
             found[key] = value
     return found
+
+
+def _at(record: Mapping[str, Any], column: str) -> Any:
+    """What stands in a column or at an `outer.inner` path; _ABSENT where nothing does."""
+    value: Any = record
+    for part in [column] if column in record else column.split("."):
+        value = value.get(part, _ABSENT) if isinstance(value, Mapping) else _ABSENT
+    return value
 
 
 def _fitting_task(found: Entry, plan: _Plan) -> None:

@@ -1,4 +1,5 @@
-"""LoRA, by default on every linear layer but the LM head: attach, save, load, read back.
+"""LoRA, by default on every linear layer but the LM head: attach, fill, save, load, read
+back.
 
 All linear layers rather than attention only: with the same rank the MLP carries most of what a
 LoRA run learns. The saved folder is what peft itself writes, with sorted lists and no paths, so
@@ -23,9 +24,9 @@ from peft import (
     prepare_model_for_kbit_training,
 )
 from peft.tuners.lora import LoraLayer
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
-from honewheel.errors import ConfigError
+from honewheel.errors import ConfigError, Damaged
 from honewheel.families.names import ALL_LINEAR
 from honewheel.records import Json
 
@@ -94,6 +95,35 @@ def load(model: Any, folder: Path) -> Any:
     if next(model.parameters()).dtype is torch.float32:
         return adapted.merge_and_unload()
     return adapted
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a saved adapter by the names they have in a model."""
+    return {_named(name): tensor for name, tensor in load_file(folder / WEIGHTS).items()}
+
+
+def fill(model: Any, folder: Path) -> None:
+    """Copy the saved adapter of `folder` into the fresh ones of `model`.
+
+    Raises Damaged when it is not of exactly these shapes.
+    """
+    stored = weights(folder)
+    own = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    there, here = ({name: one.shape for name, one in side.items()} for side in (stored, own))
+    if wrong := sorted(set(there.items()) ^ set(here.items())):
+        raise Damaged(
+            f"{folder} holds another adapter than its settings describe: {len(wrong)} tensors "
+            f"differ, first {wrong[0][0]}."
+        )
+    with torch.no_grad():
+        for name, weight in own.items():
+            weight.copy_(stored[name])
+
+
+def _named(saved: str) -> str:
+    """The adapter has a name in the model, which peft leaves out of what it saves."""
+    layer, _, kind = saved.rpartition(".")
+    return f"{layer}.default.{kind}"
 
 
 def realised(model: Any) -> dict[str, Json]:

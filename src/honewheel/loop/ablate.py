@@ -20,7 +20,8 @@ from honewheel.errors import InputError, NotEnoughData
 from honewheel.evaluate import ablate, measure
 from honewheel.evaluate.ablate import Effect
 from honewheel.evaluate.setwise import Statistic
-from honewheel.loop import material, policies, proof, techniques
+from honewheel.loop import material, policies, proof, ready, techniques
+from honewheel.loop import start as starts
 from honewheel.loop.material import Material
 from honewheel.loop.registry import CHAMPION
 from honewheel.loop.rehearsal import Outcome, Rehearsal, Stage
@@ -86,6 +87,7 @@ class Study:
     ) -> None:
         if seeds < 1:
             raise InputError(f"An ablation needs at least 1 seed, not {seeds}.")
+        ready.require(config, model)
         self.store, self.config, self.model, self.clock = store, config, model, clock
         self.seeds = range(config.settings.curate.seed, config.settings.curate.seed + seeds)
         self.folder = config.state / "ablate"
@@ -97,14 +99,18 @@ class Study:
 
     def open(self, listen: Listener) -> None:
         """Read the log and fix what is asked. Raises NotEnoughData without held-out prompts."""
+        champion = self._champion()
+        now = self.clock()
+        self.begin = starts.of(self.store, self.config, self.model, champion, now)
         self.material: Material = material.gather(
             self.store,
             self.config,
             self.model,
-            self._champion(),
+            champion,
             self.as_of_seq,
-            self.clock(),
+            now,
             listen,
+            self.begin,
         )
         names = [suite.name for suite in self.material.suites]
         self.suites: list[Suite] = proof.panels(
@@ -178,7 +184,9 @@ class Study:
             how: list[Json] = [VERSION, dataset.hash, spec.hash, *(s.hash for s in self.suites)]
             judges = proof.judges(self.config, self.suites)
             key = digest([*how, as_dict(self._decoding()), judges])
-            self.known[name] = Rehearsal(dataset=dataset, spec=spec, key=key)
+            self.known[name] = Rehearsal(
+                dataset=dataset, spec=spec, key=key, start=self.begin.folder
+            )
         return self.known[name]
 
     def _spec(self, arm: Config, seed: int) -> Spec:
@@ -190,6 +198,7 @@ class Study:
             method=arm.method(self.model),
             settings=settings | ({} if self.updates is None else {"updates": self.updates}),
             seed=seed,
+            start_files=self.begin.files,
         )
 
     def _champion(self) -> Version | None:

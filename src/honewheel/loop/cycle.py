@@ -29,9 +29,11 @@ from honewheel.errors import (
 )
 from honewheel.evaluate.measure import Sides, measure
 from honewheel.gate import Evidence
-from honewheel.loop import diagnosis, material, policies, promotion, proof
+from honewheel.loop import diagnosis, material, policies, promotion, proof, ready
+from honewheel.loop import start as starts
 from honewheel.loop.journal import Journal
 from honewheel.loop.registry import CHAMPION, ensure_champion
+from honewheel.loop.start import Start
 from honewheel.loop.turn import Listener, Turn
 from honewheel.records import (
     Cycle,
@@ -57,7 +59,9 @@ _NOT_KEPT: Any = {
     "server": True,
     "worker": True,
     "events": True,
-    "models": {"__all__": {"upstream"}},
+    "webhooks": True,
+    "mlflow": True,
+    "models": {"__all__": {"upstream", "schedules"}},
 }
 # Run again, and the cycle goes on.
 _RESUMABLE = (StoreBusy, StoreFull, TrainingStopped, Stopped, Fenced)
@@ -70,18 +74,25 @@ def run(
     *,
     clock: Callable[[], datetime],
     listen: Listener,
+    schedule: str | None = None,
 ) -> tuple[Cycle, Decision]:
     """Run or resume one cycle of a registered model; returns it with the gate's decision.
 
+    A cycle that was cut short goes on under the schedule it started with.
+
     Raises:
+        ConfigError: the model has no such schedule.
         StoreBusy: another cycle of this model is running.
         NothingNew: no feedback has arrived and no setting changed since the last cycle.
         NotEnoughData: too little to learn from.
+        MissingExtra: this machine cannot train the model's family; no cycle is begun.
         HonewheelError: any failure; the cycle is marked failed with the message, except when the
             disk is full, the store busy or training killed: then the next call resumes it.
     """
+    ready.require(config, model)
     with store.exclusive(f"cycle:{model}"):
-        cycle = store.cycles.running(model) or _start(store, config, model, clock)
+        running = store.cycles.running(model)
+        cycle = running or _start(store, config.scheduled(model, schedule), model, clock, schedule)
         try:
             turn = Turn(
                 store=store,
@@ -102,7 +113,9 @@ def run(
         return store.cycles.get(cycle.id), decision
 
 
-def _start(store: Store, config: Config, model: str, clock: Callable[[], datetime]) -> Cycle:
+def _start(
+    store: Store, config: Config, model: str, clock: Callable[[], datetime], schedule: str | None
+) -> Cycle:
     now, seq = clock(), store.log.last_seq()
     previous = next(iter(store.cycles.list(model, 1)), None)
     if previous and previous.state == "done" and previous.as_of_seq == seq:
@@ -127,6 +140,7 @@ def _start(store: Store, config: Config, model: str, clock: Callable[[], datetim
         as_of_seq=seq,
         config=_frozen(config),
         started_at=now,
+        schedule=schedule,
     )
     store.cycles.start(cycle)
     return cycle
@@ -159,9 +173,10 @@ def _measured(store: Store, cycle: Cycle) -> list[str]:
 
 def _turn(turn: Turn) -> Decision:
     champion = _champion(turn)
-    built = material.seal(turn, champion)
+    begin = starts.of(turn.store, turn.config, turn.model, champion, turn.cycle.as_of)
+    built = material.seal(turn, champion, begin)
     dataset = turn.store.datasets.load(built["dataset"])
-    challenger = _train(turn, dataset, champion)
+    challenger = _train(turn, dataset, champion, begin)
     names = [name for name, _ in built["suites"]]
     suites = _evaluate(turn, champion, challenger, names)
     watched = diagnosis.diagnose(turn, champion, challenger, suites)
@@ -187,8 +202,8 @@ def _champion(turn: Turn) -> Version:
 # --- 2. train -----------------------------------------------------------------------------------
 
 
-def _train(turn: Turn, dataset: Dataset, champion: Version) -> Version:
-    """The challenger: a new version from the base, trained in a child process."""
+def _train(turn: Turn, dataset: Dataset, champion: Version, begin: Start) -> Version:
+    """The challenger: a new version from `begin`, trained in a child process."""
     settings = turn.config.model(turn.model)[1]
     family = plugins.family(settings.family)
     spec = Spec(
@@ -198,12 +213,15 @@ def _train(turn: Turn, dataset: Dataset, champion: Version) -> Version:
         method=turn.config.method(turn.model),
         settings=material.training_settings(turn.config, turn.model),
         seed=turn.config.settings.curate.seed,
+        start_files=begin.files,
     )
 
     def work() -> Json:
         started = turn.clock()
-        _refuse_or_warn(turn, family.check(spec, dataset))
-        final = train.run(settings.family, spec, dataset, turn.run_dir, turn.listen)
+        _refuse_or_warn(turn, [*starts.check(spec, begin), *family.check(spec, dataset)])
+        final = train.run(
+            settings.family, spec, dataset, turn.run_dir, turn.listen, start=begin.folder
+        )
         files = turn.store.files.put(final)
         known = turn.store.versions.by_cycle(turn.cycle.id)
         number = known.number if known else turn.store.versions.next_number(turn.model)
@@ -220,6 +238,7 @@ def _train(turn: Turn, dataset: Dataset, champion: Version) -> Version:
                     run=digest([spec.hash, dataset.hash]),
                     cycle=turn.cycle.id,
                     parent=champion.number,
+                    started_from=begin.number,
                 )
             )
         points = history.history(final)
@@ -229,6 +248,7 @@ def _train(turn: Turn, dataset: Dataset, champion: Version) -> Version:
             "run": digest([spec.hash, dataset.hash]),
             "spec": as_dict(spec),
             "base_hash": spec.base_hash,
+            "started_from": begin.name,
             "history": points,
             "realised": history.realised(final),
             "steps": max((int(point["step"]) for point in points), default=0),
@@ -236,7 +256,9 @@ def _train(turn: Turn, dataset: Dataset, champion: Version) -> Version:
         }
 
     how = spec.settings.get("objective", "sft")
-    turn.say("train", f"{spec.method}{'' if how == 'sft' else f', {how}'} on {spec.base}")
+    told = f"{spec.method}{'' if how == 'sft' else f', {how}'} on {spec.base}"
+    told += f", from {begin.name}" if begin.name else ""
+    turn.say("train", told + (f"; it {begin.why}" if begin.why else ""))
     found = turn.journal.step("train", [dataset.hash, spec.hash], work)
     turn.say("train", f"{turn.model}@{found['version']} in {found['seconds']:.0f} s", done=True)
     return turn.store.versions.get(turn.model, found["version"])
@@ -327,6 +349,7 @@ def _gate(
         sets=proof.scorers(turn.config, turn.model),
         chosen=policies.chosen(turn.config, turn.model),
         watched=watched,
+        bands=proof.bands(turn.config, suites),
     )
     evidence = _with_cost(turn, evidence, suites, champion, challenger)
     decision = gate.decide(evidence, policy, challenger=challenger.name, champion=champion.name)

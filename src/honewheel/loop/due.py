@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
 
+from honewheel import schedules
 from honewheel.config import Config
 from honewheel.curate import acceptance, panel, reward, rows, synthetic
 from honewheel.curate.rows import Row
@@ -30,25 +32,53 @@ Listener = Callable[[Progress], None]
 def due(store: Store, config: Config, model: str, now: datetime, listen: Listener) -> Due:
     """Whether a cycle of `model` is due at `now`; what has arrived is taken in first.
 
+    Of a model with schedules, the answer of the first that is due, the deep one before the light
+    one; when none is, both say why.
+
     Raises:
         ConfigError: quiet_hours or timezone cannot be read.
         StoreBusy: another process takes in what has arrived.
     """
+    told = []
+    for name in schedules.of(config.model(model)[1]):
+        own = config.scheduled(model, name)
+        seen = state(store, own, model, listen, name)
+        found = trigger.due(seen, own.model(model)[1].trigger, now)
+        told.append(replace(found, schedule=name))
+        if found.fire:
+            return told[-1]
+    if told:
+        return _neither(told)
     return trigger.due(state(store, config, model, listen), config.model(model)[1].trigger, now)
 
 
-def state(store: Store, config: Config, model: str, listen: Listener) -> State:
-    """Everything the trigger decides on, read from the store."""
+def _neither(told: Sequence[Due]) -> Due:
+    """The answer of schedules of which none is due: that of the last, with all reasons."""
+    reasons = tuple(f"{one.schedule}: {why}" for one in told for why in one.reasons)
+    looks = [one.next_look for one in told if one.next_look is not None]
+    return replace(told[-1], reasons=reasons, next_look=min(looks, default=None), schedule=None)
+
+
+def state(
+    store: Store, config: Config, model: str, listen: Listener, schedule: str | None = None
+) -> State:
+    """Everything the trigger decides on, read from the store.
+
+    For the deep schedule light cycles do not count: what they learnt still waits for it. A deep
+    cycle counts for the light one, since it takes in all there is.
+    """
     settings = config.model(model)[1]
+    without = "light" if schedule == "deep" else None
     unfinished = _unfinished(store, model)
     if unfinished != "running":  # a running cycle has taken in what there was
         intake.run(store, config, listen)
-    last = store.trends.last_done(model)
+    last = store.trends.last_done(model, without=without)
     found = _Arrived(config, model)
     for event in _arrived(store, settings.tasks, last):
         found.add(event)
     counts = store.log.counts()["tasks"]
-    recent = store.cycles.list(model, settings.trigger.max_cycles_per_week or 1)
+    most = settings.trigger.max_cycles_per_week or 1
+    recent = store.cycles.list(model, most, without=without)
     ended = [cycle.finished_at or cycle.started_at for cycle in recent]
     return State(
         waiting=found.waiting(),
@@ -57,6 +87,7 @@ def state(store: Store, config: Config, model: str, listen: Listener) -> State:
         drift=(*_drift(store, settings.tasks, last), *drift.confirmed(store, model)),
         starts=tuple(cycle.started_at for cycle in recent),
         ended=max(ended, default=None),
+        done=last.finished_at if last else None,
         unfinished=unfinished,
         paused=_paused(store, model, settings.watch.cooldown_hours),
     )

@@ -19,6 +19,7 @@ from pathlib import Path
 from honewheel.config import Config
 from honewheel.errors import InputError, NotFound
 from honewheel.loop.worker import CYCLE, end_cycle
+from honewheel.records import count
 from honewheel.store import Store
 from honewheel.store.erasure import Texts, mentions
 
@@ -107,9 +108,13 @@ def _named(
 
 
 def _learnt(store: Store, events: Sequence[str]) -> tuple[list[str], list[str]]:
-    """(versions, datasets) that any of the events went into, each once, in order."""
+    """(versions, datasets) that any of the events went into, each once, in order.
+
+    A version whose training started from one of them has their weights in its own.
+    """
     datasets = dict.fromkeys(use.dataset for name in events for use in store.datasets.uses(name))
-    versions = [one.name for name in datasets for one in store.versions.by_dataset(name)]
+    shown = [one for name in datasets for one in store.versions.by_dataset(name)]
+    versions = [one.name for one in (*shown, *store.versions.going_on_from(shown))]
     return list(dict.fromkeys(versions)), list(datasets)
 
 
@@ -169,8 +174,8 @@ def _drop(path: Path) -> list[str]:
 
 def _remains(store: Store, config: Config, texts: frozenset[str]) -> Iterator[str]:
     """Every column and file that still holds one of the texts."""
-    for place, count in sorted(store.erasure.remains(texts).items()):
-        yield f"{place} ({count:,} rows)"
+    for place, rows in sorted(store.erasure.remains(texts).items()):
+        yield f"{place} ({count(rows, 'row')})"
     for root in dict.fromkeys((config.state, store.files.root)):
         for file in _files(root):
             if _holds(file, texts):

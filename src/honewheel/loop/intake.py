@@ -12,15 +12,17 @@ from dataclasses import dataclass, field
 
 from honewheel import plugins
 from honewheel.config import Config
-from honewheel.curate import dedup, pair_split, split, synthetic
+from honewheel.curate import dedup, pair_split, questions, split, synthetic
 from honewheel.curate.dedup import Candidate, Link
 from honewheel.curate.pair_split import Known, Text
+from honewheel.curate.questions import Keys
 from honewheel.curate.rows import Checker
 from honewheel.records import Check, Finding, Placement, Progress, Response, Split
 from honewheel.store import Store
+from honewheel.tasks.asked import asked
 
 BATCH = 200  # responses a transaction
-VERSION = f"1.{dedup.VERSION}.{split.VERSION}.{pair_split.VERSION}"
+VERSION = f"2.{dedup.VERSION}.{questions.VERSION}.{split.VERSION}.{pair_split.VERSION}"
 
 
 def checker(config: Config) -> Checker:
@@ -40,13 +42,15 @@ def run(store: Store, config: Config, listen: Callable[[Progress], None]) -> int
     """Place every response that has no placement yet; returns how many. Resumable at any row."""
     done = 0
     check = checker(config)
-    judges = {name: plugins.task(task.kind).version for name, task in config.settings.tasks.items()}
+    kinds = {name: task.kind for name, task in config.settings.tasks.items()}
+    judges = {name: plugins.task(kind).version for name, kind in kinds.items()}
+    known = questions.of(kinds)
     texts: dict[tuple[str, int], Candidate] = {}
     with store.exclusive("intake"):
         while responses := store.log.unplaced(BATCH):
-            batch = _Batch(store, check, judges, texts)
-            asked = [(one.prompt, one.context) for one in responses]
-            exact, signed = dedup.exact_keys(asked), dedup.signatures(asked)
+            batch = _Batch(store, check, judges, known, texts)
+            requests = [(one.prompt, one.context) for one in responses]
+            exact, signed = dedup.exact_keys(requests), dedup.signatures(requests)
             for one in zip(responses, exact, signed, dedup.all_bands(signed), strict=True):
                 both = pair_split.texts(one[0].prompt, one[0].context)
                 if both is None:
@@ -74,6 +78,7 @@ class _Batch:
     store: Store
     check: Checker
     judges: Mapping[str, str]
+    known: Keys
     texts: dict[tuple[str, int], Candidate]  # of pairs: a holder of each text seen in this run
     placements: list[Placement] = field(default_factory=list)
     bands: dict[str, tuple[int, ...]] = field(default_factory=dict)
@@ -83,6 +88,11 @@ class _Batch:
     sides: dict[str, dict[Split, int]] = field(default_factory=dict)  # of pairs, by task
 
     def add(self, response: Response, key: str, signed: bytes, keys: tuple[int, ...]) -> None:
+        if named := self.known.of(response.task, response.prompt, response.context):
+            keys = questions.bands(named)
+            link = questions.link(response.id, self._holding(response.task, keys))
+            self._put(response, key, b"", keys, link)
+            return
         near = self._candidates(response.task, key, keys)
         self._put(response, key, signed, keys, dedup.link(response.id, key, signed, near))
 
@@ -128,7 +138,7 @@ class _Batch:
             split=place.split,
             exact=key,
             judge=self.judges.get(response.task, "none"),
-            check=self.check(response.task, response.output, response.context),
+            check=self.check(response.task, response.output, asked(response)),
             twin=link.twin,
             similarity=link.similarity,
             quarantined=place.quarantined,

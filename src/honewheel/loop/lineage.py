@@ -6,7 +6,7 @@ from typing import Any
 
 from honewheel.config import Config
 from honewheel.loop.registry import CHAMPION, find
-from honewheel.records import Event, Version, as_dict
+from honewheel.records import Cycle, Event, Version, as_dict
 from honewheel.store import Store
 
 # What a row of a dataset is to a cycle, by (role, split); an example of train is trained on.
@@ -31,24 +31,24 @@ def trace(store: Store, config: Config, name: str) -> dict[str, Any]:
 
 
 def _trace_event(store: Store, event: Event) -> dict[str, Any]:
-    uses = store.datasets.uses(event.id)
-    found = []
-    for use in uses:
-        for version in store.versions.by_dataset(use.dataset):
-            decision = store.versions.decision(version.cycle) if version.cycle else None
-            found.append(
-                {
-                    "version": version.name,
-                    "dataset": use.dataset,
-                    "example": use.example,
-                    "role": use.role,
-                    "split": use.split,
-                    "weight": use.weight,
-                    "cycle": version.cycle,
-                    "verdict": decision.verdict if decision else None,
-                    "champion": _champion(store, version),
-                }
-            )
+    shown = [
+        (version, use)
+        for use in store.datasets.uses(event.id)
+        for version in store.versions.by_dataset(use.dataset)
+    ]
+    found = [
+        {
+            "version": version.name,
+            "dataset": use.dataset,
+            "example": use.example,
+            "role": use.role,
+            "split": use.split,
+            "weight": use.weight,
+            **_fate(store, version),
+        }
+        for version, use in shown
+    ]
+    learnt = [version for version, use in shown if use.split == "train"]
     return {
         "event": event.id,
         "task": event.response.task,
@@ -58,7 +58,27 @@ def _trace_event(store: Store, event: Event) -> dict[str, Any]:
         "group": event.placement.group if event.placement else None,
         "split": event.placement.split if event.placement else None,
         "versions": found,
+        "by_their_start": [
+            {"version": version.name, "started_from": _start(version)} | _fate(store, version)
+            for version in store.versions.going_on_from(learnt)
+        ],
     }
+
+
+def _fate(store: Store, version: Version) -> dict[str, Any]:
+    """The cycle that made a version, what was decided of it, and whether it is in use."""
+    decision = store.versions.decision(version.cycle) if version.cycle else None
+    return {
+        "cycle": version.cycle,
+        "verdict": decision.verdict if decision else None,
+        "champion": _champion(store, version),
+    }
+
+
+def _start(version: Version) -> str | None:
+    """Name of the version that a training started from; None when that was the base."""
+    number = version.started_from
+    return None if number is None else f"{version.model}@{number}"
 
 
 def _trace_version(store: Store, version: Version) -> dict[str, Any]:
@@ -72,6 +92,8 @@ def _trace_version(store: Store, version: Version) -> dict[str, Any]:
         "run": version.run,
         "cycle": version.cycle,
         "parent": None if version.parent is None else f"{version.model}@{version.parent}",
+        "started_from": _start(version),
+        "learnt_before": [one.dataset for one in store.versions.ancestry(version)[1:]],
         "champion": _champion(store, version),
         "events": events,
     }
@@ -130,6 +152,10 @@ def explain(store: Store, config: Config, name: str) -> dict[str, Any]:
     }
 
 
+def _named(cycle: Cycle) -> str:
+    return f"{cycle.id} ({cycle.schedule})" if cycle.schedule else cycle.id
+
+
 def _explain_for(store: Store, event: Event, model: str) -> dict[str, Any]:
     for cycle in store.cycles.list(model, 1_000):
         built = store.cycles.step(cycle.id, "build")
@@ -140,18 +166,20 @@ def _explain_for(store: Store, event: Event, model: str) -> dict[str, Any]:
         dataset = str(built[1]["dataset"])
         for use in store.datasets.uses(event.id):
             if use.dataset == dataset:
+                part = _PART.get((use.role, use.split), "trained on")
                 return {
                     "model": model,
-                    "answer": f"{_PART.get((use.role, use.split), 'trained on')} in {cycle.id}",
+                    "answer": f"{part} in {_named(cycle)}",
                     "dataset": dataset,
                     "role": use.role,
                     "weight": use.weight,
                 }
         if item := store.datasets.left_out(dataset, event.id):
             reason = f"{item.reason}: {item.detail}" if item.detail else item.reason
+            reason += _known(store, cycle, event)
             return {
                 "model": model,
-                "answer": f"not trained on in {cycle.id}: {reason}",
+                "answer": f"not trained on in {_named(cycle)}: {reason}",
                 "dataset": dataset,
             }
     return {
@@ -159,3 +187,12 @@ def _explain_for(store: Store, event: Event, model: str) -> dict[str, Any]:
         "answer": "not seen by a cycle yet; the next one considers it (honewheel cycle)",
         "dataset": None,
     }
+
+
+def _known(store: Store, cycle: Cycle, event: Event) -> str:
+    """That what a cycle's training started from has learnt an event, where it has."""
+    version = store.versions.by_cycle(cycle.id)
+    for one in store.versions.ancestry(version)[1:] if version else ():
+        if one.dataset and event.id in store.datasets.shown_events(one.dataset):
+            return f"; its training started from weights that learnt it in {one.name}"
+    return ""

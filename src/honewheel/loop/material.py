@@ -14,8 +14,9 @@ from honewheel.config import Config
 from honewheel.curate import build
 from honewheel.curate.build import Built
 from honewheel.loop import intake, proof
+from honewheel.loop.start import FROM_BASE, Start
 from honewheel.loop.turn import Turn
-from honewheel.records import Event, Item, Json, Progress, Suite, Version
+from honewheel.records import Event, Item, Json, Progress, Suite, Version, count
 from honewheel.store import Store
 
 
@@ -42,6 +43,7 @@ class Material:
     learnt: frozenset[str]  # events it was trained on
     released: frozenset[str]  # events that the scans must not hold, by a person's word
     rejected: frozenset[str]  # events that must not train: dropped by a person, held by the watch
+    used: frozenset[str]  # examples that the weights have learnt which training starts from
 
 
 def gather(
@@ -52,23 +54,28 @@ def gather(
     as_of_seq: int,
     as_of: datetime,
     listen: Callable[[Progress], None],
+    begin: Start = FROM_BASE,
 ) -> Material:
-    """Take in what is new, then everything of a model's tasks that was known then."""
+    """Take in what is new, then everything of a model's tasks that was known then.
+
+    `begin` is what the training starts from: the base has to be shown everything.
+    """
     rulings = store.held.rulings(as_of)
     intake.run(store, config, listen=listen)
     suites = proof.frozen(store, config, model)
     held_out = [item for suite in suites for item in suite.items]
     held_out += proof.held_back(store, config, model, as_of_seq)
-    dataset = champion.dataset if champion else None
-    learnt = store.datasets.shown_events(dataset) if dataset else set()
+    past = store.versions.ancestry(champion) if champion else ()
+    learnt = (store.datasets.shown_events(one.dataset) for one in past if one.dataset)
     return Material(
         events=Logged(store, config.model(model)[1].tasks, as_of_seq),
         held_out=held_out,
         suites=suites,
         champion=champion.name if champion else None,
-        learnt=frozenset(learnt),
+        learnt=frozenset[str]().union(*learnt),
         released=frozenset(name for name, one in rulings.items() if one.verdict == "release"),
         rejected=frozenset(name for name, one in rulings.items() if one.verdict != "release"),
+        used=begin.learnt,
     )
 
 
@@ -99,7 +106,7 @@ def _made(material: Material, config: Config, as_of: datetime) -> Built:
         as_of=as_of,
         settings=build.Settings(**config.settings.curate.model_dump()),
         held_out=material.held_out,
-        used=frozenset(),  # training starts from the bare base: it has to be shown everything
+        used=material.used,
         checks=intake.checker(config),
         kinds={name: task.kind for name, task in config.settings.tasks.items()},
         learnt=material.learnt,
@@ -109,7 +116,7 @@ def _made(material: Material, config: Config, as_of: datetime) -> Built:
     )
 
 
-def seal(turn: Turn, champion: Version) -> dict[str, Any]:
+def seal(turn: Turn, champion: Version, begin: Start) -> dict[str, Any]:
     """The journaled step: gather, make, and keep the dataset for good."""
     cycle = turn.cycle
     inputs: Json = [cycle.as_of_seq, cycle.as_of.isoformat(), build.VERSION]
@@ -123,6 +130,7 @@ def seal(turn: Turn, champion: Version) -> dict[str, Any]:
             cycle.as_of_seq,
             cycle.as_of,
             turn.listen,
+            begin,
         )
         built = make(material, turn.config, cycle.as_of)
         turn.store.datasets.seal(built.dataset, cycle.id, cycle.as_of_seq)
@@ -169,11 +177,11 @@ def _summary(built: Built) -> dict[str, Json]:
 
 
 def _message(found: dict[str, Any]) -> str:
-    dropped = ", ".join(f"{count:,} {reason}" for reason, count in sorted(found["dropped"].items()))
+    dropped = ", ".join(f"{rows:,} {reason}" for reason, rows in sorted(found["dropped"].items()))
     text = (
-        f"{found['events']:,} events -> {found['new']:,} new examples, "
+        f"{count(found['events'], 'event')} -> {count(found['new'], 'new example')}, "
         f"{found['replay']:,} replayed, {found['val']:,} to val"
     )
     text += f", {found['copies']:,} renamed copies" if found["copies"] else ""
-    text += f", {found['pairs']:,} pairs" if found["pairs"] else ""
+    text += f", {count(found['pairs'], 'pair')}" if found["pairs"] else ""
     return f"{text}; not used: {dropped}" if dropped else text

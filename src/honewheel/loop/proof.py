@@ -14,7 +14,7 @@ from honewheel.curate import panel
 from honewheel.evaluate import metrics
 from honewheel.evaluate.measure import Sides
 from honewheel.loop import intake
-from honewheel.protocols import ScoresSets
+from honewheel.protocols import HasExactAnswers, ScoresSets
 from honewheel.records import (
     Decoding,
     EvalRow,
@@ -105,6 +105,17 @@ def scorers(config: Config, model: str) -> dict[str, ScoresSets]:
     """Task -> its kind, for the tasks of a model that score whole panels."""
     kinds = {name: plugins.task(config.task(name).kind) for name in config.model(model)[1].tasks}
     return {name: kind for name, kind in kinds.items() if isinstance(kind, ScoresSets)}
+
+
+def bands(config: Config, suites: Sequence[Suite]) -> dict[str, dict[str, str]]:
+    """Task -> item -> difficulty, for the tasks of these suites that have exact answers."""
+    found: dict[str, dict[str, str]] = {}
+    for suite in suites:
+        kind = plugins.task(config.task(suite.task).kind)
+        if isinstance(kind, HasExactAnswers):
+            told = {item.id: kind.band(item.prompt, item.context) for item in suite.items}
+            found.setdefault(suite.task, {}).update({k: v for k, v in told.items() if v})
+    return found
 
 
 def score(

@@ -25,11 +25,15 @@ Seen = Callable[[EvalRow], None]  # may raise, which ends the answering
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rehearsal:
-    """One model to train and ask; `key` is the hash of what decides its answers."""
+    """One model to train and ask; `key` is the hash of what decides its answers.
+
+    `start` is the folder of the version it starts from (None: the base).
+    """
 
     spec: Spec
     dataset: Dataset
     key: str
+    start: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +88,7 @@ class Stage:
     def _hold(self, one: Rehearsal, path: Path, listen: Listener, seen: Seen | None) -> None:
         run_dir = self._run_dir(one.key)
         started = self.clock()
-        final = train.run(one.spec.family, one.spec, one.dataset, run_dir, listen)
+        final = train.run(one.spec.family, one.spec, one.dataset, run_dir, listen, start=one.start)
         rows = self._ask(one, final, listen, seen)
         data = {
             "rows": [as_dict(replace(row, output="")) for row in rows],

@@ -18,16 +18,20 @@ def collect(store: Store, config: Config, *, dry_run: bool) -> dict[str, Any]:
 
     Kept always: every file of the champion, of the last `store.keep_promoted` champions and
     their parents and datasets, of the last `store.keep_refused` other versions, and of a cycle
-    that is running. A cycle's run folder (checkpoints) goes once the cycle is finished.
+    that is running. A cycle's run folder (checkpoints) goes once the cycle is finished; that of a
+    search or an ablation which was cut short goes too: run again, it repeats that one training.
+
+    Raises StoreBusy while a cycle, a search or an ablation runs.
     """
     with ExitStack() as held:  # a cycle puts files before the row that names them: keep it out
         for model in sorted(_models(store, config)):
-            held.enter_context(store.exclusive(f"cycle:{model}"))
+            for work in ("cycle", "search", "ablate"):
+                held.enter_context(store.exclusive(f"{work}:{model}"))
         keep: set[str] = set()
         for model in _models(store, config):
             keep |= _needed(store, config, model)
         removed = store.files.unneeded(keep) if dry_run else store.files.gc(keep)
-        runs = _finished_runs(store, config)
+        runs = [*_finished_runs(store, config), *_rehearsals(config)]
         freed = sum(_size(folder) for folder in runs)
         if not dry_run:
             for folder in runs:
@@ -35,7 +39,7 @@ def collect(store: Store, config: Config, *, dry_run: bool) -> dict[str, Any]:
     return {
         "dry_run": dry_run,
         "files": [{"digest": name, "bytes": size} for name, size in removed],
-        "runs": [folder.name for folder in runs],
+        "runs": [folder.relative_to(config.state).as_posix() for folder in runs],
         "bytes": freed + sum(size for _, size in removed),
         "kept": len(keep),
     }
@@ -93,6 +97,12 @@ def _finished_runs(store: Store, config: Config) -> list[Path]:
         if (cycle := store.cycles.running(model)) is not None
     }
     return sorted(path for path in folder.iterdir() if path.is_dir() and path.name not in running)
+
+
+def _rehearsals(config: Config) -> list[Path]:
+    """Folders of trainings that a killed search or ablation left."""
+    rooms = (config.state / name for name in ("search", "ablate"))
+    return sorted(path for room in rooms for path in room.glob("run-*") if path.is_dir())
 
 
 def _size(folder: Path) -> int:

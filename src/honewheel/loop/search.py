@@ -1,10 +1,10 @@
 """Hyperparameters for *this* project's data: `honewheel search` and `Wheel.search`.
 
-Every try trains on what a cycle would train on now, from the bare base, and answers the prompts of
-the validation split; what judges versions (test panels and suites) is never asked. The first try is
-the project as it is set. Searching picks by luck too, so the two best tries and the first one are
-trained anew with further seeds, and only a difference that shows there is worth adopting. The
-champion is not touched.
+Every try trains on what a cycle would train on now, from where it would start, and answers the
+prompts of the validation split; what judges versions (test panels and suites) is never asked. The
+first try is the project as it is set. Searching picks by luck too, so the two best tries and the
+first one are trained anew with further seeds, and only a difference that shows there is worth
+adopting. The champion is not touched.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from honewheel import atomic, plugins
 from honewheel.config import Config
 from honewheel.errors import InputError, NotEnoughData, TrainingFailed
 from honewheel.evaluate import ablate
-from honewheel.loop import material, proof, written
+from honewheel.loop import material, proof, ready, written
+from honewheel.loop import start as starts
 from honewheel.loop.registry import CHAMPION
 from honewheel.loop.rehearsal import Rehearsal, Stage
+from honewheel.protocols import START
 from honewheel.records import (
     Dataset,
     Decoding,
@@ -82,6 +84,7 @@ class HyperSearch:
             raise InputError(
                 "A search needs at least 2 trials, 1 further seed and more than 0 minutes."
             )
+        ready.require(config, model)
         self.store, self.config, self.model, self.clock = store, config, model, clock
         self.trials = trials or (None if minutes else TRIALS)
         self.minutes, self.seeds = minutes, seeds
@@ -89,9 +92,9 @@ class HyperSearch:
         self.settings = config.model(model)[1]
         self.method = config.method(model)
         self.now = material.training_settings(config, model)
-        # The objective decides which settings there are, so it is none of those that are drawn.
+        # Which settings there are, and which data, is decided before any is drawn.
         known = plugins.ranges(self.settings.family, self.settings.train)[1]
-        ranges = {key: rule for key, rule in known.items() if key != "objective"}
+        ranges = {key: rule for key, rule in known.items() if key not in ("objective", START)}
         self.space = search.space(ranges, self.now, only)
         self.base_hash = plugins.family(self.settings.family).resolve(self.settings.base)[1]
         self.dataset = self._dataset(listen)
@@ -231,6 +234,7 @@ class HyperSearch:
             method=self.method,
             settings={**self.now, **settings},
             seed=seed,
+            start_files=self.begin.files,
         )
         judges: Json = proof.judges(self.config, self.stage.suites)
         how: list[Json] = [VERSION, search.VERSION, self.dataset.hash, spec.hash, judges]
@@ -238,7 +242,7 @@ class HyperSearch:
             as_dict(self.stage.decoding),
             {key: list(found) for key, found in self.space.items()},
         ]
-        return Rehearsal(spec=spec, dataset=self.dataset, key=digest(how))
+        return Rehearsal(spec=spec, dataset=self.dataset, key=digest(how), start=self.begin.folder)
 
     def _dataset(self, listen: Listener) -> Dataset:
         """What a cycle would train on now."""
@@ -246,9 +250,10 @@ class HyperSearch:
         champion: Version | None = None
         if move is not None:
             champion = self.store.versions.get(self.model, move.version)
-        seq = self.store.log.last_seq()
+        seq, now = self.store.log.last_seq(), self.clock()
+        self.begin = starts.of(self.store, self.config, self.model, champion, now)
         found = material.gather(
-            self.store, self.config, self.model, champion, seq, self.clock(), listen
+            self.store, self.config, self.model, champion, seq, now, listen, self.begin
         )
         # The time of the last thing said: a search that goes on tomorrow builds the same dataset.
         as_of = max(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from honewheel import schedules
 from honewheel.config import Config
 from honewheel.loop.registry import CHAMPION
+from honewheel.settings import Schedule
 from honewheel.store import Store
 
 
@@ -19,7 +22,10 @@ def status(store: Store, config: Config) -> dict[str, Any]:
             {"name": row.name, "task": row.task, "role": row.role, "items": row.items}
             for row in store.suites.list()
         ],
-        "models": {name: _model(store, name) for name in sorted(config.settings.models)},
+        "models": {
+            name: _model(store, name) | _scheduled(store, name, schedules.of(model))
+            for name, model in sorted(config.settings.models.items())
+        },
     }
 
 
@@ -42,6 +48,19 @@ def _model(store: Store, name: str) -> dict[str, Any]:
         "dropped": _dropped(store, newest.id) if newest else {},
         "panels": _panels(store, newest.id) if newest else [],
     }
+
+
+def _scheduled(
+    store: Store, model: str, found: Mapping[schedules.Name, Schedule]
+) -> dict[str, Any]:
+    """The newest cycle of each schedule that a model has; nothing where it has none."""
+    if not found:
+        return {}
+    newest: dict[str, Any] = dict.fromkeys(found)
+    for cycle in store.cycles.list(model, 1_000):
+        if cycle.schedule in newest and newest[cycle.schedule] is None:
+            newest[cycle.schedule] = {"cycle": cycle.id, "verdict": cycle.verdict or cycle.state}
+    return {"schedules": newest}
 
 
 def _dropped(store: Store, cycle: str) -> dict[str, float]:

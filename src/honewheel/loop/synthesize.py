@@ -28,6 +28,7 @@ from honewheel.events.ingest import Entry
 from honewheel.protocols import Model
 from honewheel.records import Check, Decoding, Item, Progress
 from honewheel.store import Store
+from honewheel.tasks.asked import asked
 
 Origin = Literal["documents", "templates", "teacher"]
 Answer = Callable[[Draft], str]
@@ -180,7 +181,7 @@ class _Work:
     def _take(self, draft: Draft) -> str | None:
         if not draft.target or not draft.target.strip():
             return "empty"
-        check = self.check(draft.target, draft.context)
+        check = self.check(draft.target, asked(draft))
         if not check.valid:
             code = next(item.code for item in check.findings if item.severity == "error")
             return f"invalid: {code}"

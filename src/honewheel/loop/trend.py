@@ -56,6 +56,7 @@ class Point:
     generic: float | None
     hard: float | None
     val_loss: float | None
+    schedule: str | None = None
 
     @property
     def perplexity(self) -> float | None:
@@ -131,6 +132,7 @@ class _Reader:
             generic=self._generic(rows),
             hard=self._hard(cycle.id),
             val_loss=self._val_loss(cycle.id),
+            schedule=cycle.schedule,
         )
 
     def _rows(self, cycle: str, version: str) -> list[EvalRow]:

@@ -10,6 +10,9 @@ they are counted in effective examples, so that many near-copies or very uneven 
 - *stale*: at least `min_stale` wait, and the oldest has waited for `stale_days`;
 - *drift*: an alarm was raised, by whoever measures drift, and anything waits at all.
 
+With `every_days` the calendar takes the place of the first three: a cycle is wanted that long after
+the last finished one (before the first: after the oldest example), if anything waits.
+
 It is **held back** by the cooldown after the last cycle, quiet hours, the budget of the week, and a
 test set too small to show the gain that is hoped for: such a cycle could only end undecided. How
 many prompts that takes is known once a cycle has measured how much differences vary; before, a
@@ -108,6 +111,7 @@ class State:
     drift: tuple[str, ...] = ()  # alarms in words; none: no alarm
     starts: tuple[datetime, ...] = ()  # cycles of this model, those of the last week at least
     ended: datetime | None = None  # when the last one did, however it went
+    done: datetime | None = None  # when the last one that reached a verdict did
     unfinished: Literal["", "running", "cut short"] = ""
     paused: datetime | None = None  # until when, after a version was taken back in live traffic
 
@@ -148,6 +152,7 @@ class Due:
     effective: float
     next_look: datetime | None
     power: Power
+    schedule: str | None = None  # of the model's schedules, the one that this speaks of
 
 
 def due(state: State, settings: Trigger, now: datetime) -> Due:
@@ -213,6 +218,8 @@ def _wanted(
     """Reasons to run a cycle now, and the time from which there is one (_NEVER: it needs more)."""
     if state.unfinished == "cut short":
         return ["the last cycle was cut short: it goes on where it stopped"], now
+    if settings.every_days is not None:
+        return _by_calendar(state, total, settings.every_days, now)
     found = _enough(state, total, settings)
     stale_at = _NEVER
     if total.oldest is not None and total.effective >= settings.min_stale:
@@ -242,9 +249,26 @@ def _enough(state: State, total: Sums, settings: Trigger) -> list[str]:
                 f"{sums.effective:.0f} effective new examples of {task} wait, a rare task with "
                 f"{rows:,} of {everything:,} feedback rows (min_stale {settings.min_stale:g})"
             )
-    if state.drift and total.count:
-        found += [f"drift: {alarm}" for alarm in state.drift]
-    return found
+    return found + _drifted(state, total)
+
+
+def _drifted(state: State, total: Sums) -> list[str]:
+    return [f"drift: {alarm}" for alarm in state.drift] if total.count else []
+
+
+def _by_calendar(
+    state: State, total: Sums, days: float, now: datetime
+) -> tuple[list[str], datetime]:
+    """`_wanted` with every_days: so long after the last finished cycle, if anything waits."""
+    since = state.done or total.oldest
+    if not total.count or since is None:
+        return [], _NEVER
+    at, found = _later(since, days=days), _drifted(state, total)
+    if at <= now:
+        passed = (now - utc(since)) / timedelta(days=1)
+        what = "the last finished cycle" if state.done else "the oldest new example"
+        found.append(f"{what} was {passed:.0f} days ago (every_days {days:g})")
+    return found, now if found else at
 
 
 def _short(total: Sums, settings: Trigger, now: datetime) -> list[str]:
@@ -252,6 +276,8 @@ def _short(total: Sums, settings: Trigger, now: datetime) -> list[str]:
     told = f"{total.count:,} new examples wait, {total.effective:.0f} effective"
     if total.oldest is not None:
         told += f", the oldest {max(0.0, (now - total.oldest) / timedelta(days=1)):.1f} days"
+    if settings.every_days is not None:
+        return [f"{told}; one cycle in {settings.every_days:g} days takes any that wait"]
     return [
         f"{told}; a cycle takes {settings.min_new:g}, or {settings.min_stale:g} that are of a rare "
         f"task or {settings.stale_days:g} days old"

@@ -24,6 +24,7 @@ from honewheel.errors import (
     Cancelled,
     Fenced,
     HonewheelError,
+    MissingExtra,
     Moved,
     NothingNew,
     Stopped,
@@ -32,7 +33,7 @@ from honewheel.errors import (
     StoreFull,
     TrainingStopped,
 )
-from honewheel.loop import drift, due, watch
+from honewheel.loop import drift, due, ready, watch
 from honewheel.records import Decision, Json, Progress
 from honewheel.store import Store
 from honewheel.store.jobs import Job
@@ -40,7 +41,8 @@ from honewheel.store.jobs import Job
 CYCLE = "cycle"
 LONGEST_PAUSE = timedelta(minutes=10)  # before a job that failed for want of space or memory again
 
-Turn: TypeAlias = Callable[[str, Callable[[Progress], None]], Decision]
+# (model, listener, schedule) -> the decision of the cycle that was run or resumed
+Turn: TypeAlias = Callable[[str, Callable[[Progress], None], str | None], Decision]
 Tell: TypeAlias = Callable[[str, dict[str, Any]], None]
 
 _log = logging.getLogger(__name__)
@@ -69,6 +71,7 @@ class Worker:
     stop: threading.Event = field(default_factory=threading.Event)
     tell: Tell = quietly
     name: str = field(default_factory=name)
+    _unready: set[str] = field(default_factory=set)
 
     def run(self, *, once: bool = False) -> int:
         """Work until asked to stop, or, `once`, until nothing is due and no job waits.
@@ -109,7 +112,17 @@ class Worker:
             self._told("trial", model=model, **told)
 
     def _queue_due(self, model: str) -> None:
-        """Queue what is due: first to measure what an alarm is about, then to learn."""
+        """Queue what is due: first to measure what an alarm is about, then to learn.
+
+        Nothing is due of a model that cannot be trained here; that is told once.
+        """
+        try:
+            ready.require(self.config, model)
+        except MissingExtra as error:
+            if model not in self._unready:
+                self._told("not ready", model=model, why=str(error))
+            self._unready.add(model)
+            return
         if any(job.ended_at is None for job in self.store.jobs.list(5, model)):
             return
         if alarms := drift.to_measure(self.store, self.config, model):
@@ -121,9 +134,10 @@ class Worker:
             return
         found = due.due(self.store, self.config, model, self.clock(), lambda _: None)
         if found.fire:
-            job, new = self.store.jobs.add(CYCLE, model, reason="; ".join(found.reasons))
+            job, new = add(self.store, model, found.schedule, "; ".join(found.reasons))
             if new:
-                self._told("queued", job=job.id, model=model, why=job.reason)
+                named = {"schedule": found.schedule} if found.schedule else {}
+                self._told("queued", job=job.id, model=model, **named, why=job.reason)
 
     def work(self, job: Job) -> bool:
         """Do a claimed job; returns whether it ended (else it waits again, or is another's)."""
@@ -156,7 +170,7 @@ class Worker:
             if job.kind == drift.MEASURE:
                 found = drift.measure(self.store, self.config, job.model, listen)
                 return self._finish(job, "done", **found)
-            decision = self.turn(job.model, listen)
+            decision = self.turn(job.model, listen, job.asked.get("schedule"))
         except NothingNew as error:
             return self._finish(job, "done", verdict="nothing new", why=str(error))
         except Cancelled as error:
@@ -167,9 +181,9 @@ class Worker:
                 raise
             return self._finish(job, "failed", error=str(error))
         newest = next(iter(self.store.cycles.list(job.model, 1)))
-        return self._finish(
-            job, "done", cycle=newest.id, verdict=decision.verdict, why=decision.reasons[0]
-        )
+        named = {"schedule": newest.schedule} if newest.schedule else {}
+        told = {"cycle": newest.id, "verdict": decision.verdict, "why": decision.reasons[0]}
+        return self._finish(job, "done", **told, **named)
 
     def _step(self, job: Job, pulse: _Pulse, step: Progress) -> None:
         pulse.require()
@@ -244,6 +258,12 @@ class _Pulse:
                 continue
             if reason is not None:
                 self._why = Cancelled(f"Cancelled: {reason}")
+
+
+def add(store: Store, model: str, schedule: str | None, reason: str) -> tuple[Job, bool]:
+    """Queue a cycle, by a schedule of the model or (None) its own settings; (job, is it new)."""
+    asked: Json = {"schedule": schedule} if schedule else {}
+    return store.jobs.add(CYCLE, model, reason=reason, asked=asked)
 
 
 def cancel(store: Store, number: int, reason: str, now: datetime) -> Job:

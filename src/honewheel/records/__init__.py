@@ -28,7 +28,7 @@ from honewheel.records.examples import (
     dataset_hash,
 )
 from honewheel.records.learning import Decoding, Estimate, Prediction, Progress, Spec, Version
-from honewheel.records.plain import Json, as_dict, digest, utc
+from honewheel.records.plain import Json, as_dict, count, digest, utc
 from honewheel.records.said import (
     Check,
     Event,
@@ -83,6 +83,7 @@ __all__ = [
     "Verdict",
     "Version",
     "as_dict",
+    "count",
     "dataset_hash",
     "digest",
     "utc",

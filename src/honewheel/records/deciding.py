@@ -117,3 +117,4 @@ class Cycle:
     finished_at: datetime | None = None
     verdict: Verdict | None = None
     error: str | None = None
+    schedule: str | None = None  # "light" or "deep"; None: by the model's own settings

@@ -19,10 +19,15 @@ class Spec:
     method: str  # "lora" | "full"
     settings: Mapping[str, Json]  # every hyperparameter, resolved
     seed: int = 0
+    start_files: str | None = None  # digest of the version's folder it starts from; None: the base
 
     @property
     def hash(self) -> str:
-        return digest(as_dict(self))
+        """Runs from the base are named as they were before there was another start."""
+        told = as_dict(self)
+        if self.start_files is None:
+            del told["start_files"]
+        return digest(told)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +87,8 @@ class Decoding:
 class Prediction:
     """One model's output for one item; `stopped` is False when it ran into max_new_tokens.
 
-    `seconds` is its share of the wall time, where that was measured.
+    `seconds` is its share of the wall time, where that was measured; `asked` the tokens of the
+    prompt as the model read it, where the family tells.
     """
 
     item: str
@@ -90,6 +96,7 @@ class Prediction:
     tokens: int
     stopped: bool = True
     seconds: float | None = None
+    asked: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +104,8 @@ class Version:
     """One immutable state of a registered model: base plus adapter (or full weights).
 
     `files` is the digest of its folder in the file store; None for version 0, the bare base.
+    `parent` is the champion it was made to beat, `started_from` the version whose weights its
+    training began with (None: those of the base).
     """
 
     model: str
@@ -109,6 +118,7 @@ class Version:
     run: str | None = None
     cycle: str | None = None
     parent: int | None = None
+    started_from: int | None = None
 
     @property
     def name(self) -> str:

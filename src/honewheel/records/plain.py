@@ -16,6 +16,11 @@ Json: TypeAlias = str | int | float | bool | Mapping[str, "Json"] | Sequence["Js
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
+def count(number: int, noun: str) -> str:
+    """A number with its noun: "1 row", "1,204 rows"."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def digest(value: Json) -> str:
     """sha256 (hex) of the canonical JSON of `value`: sorted keys, no spaces, UTF-8.
 

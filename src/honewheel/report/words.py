@@ -145,4 +145,6 @@ def lineage(report: CycleReport) -> tuple[tuple[str, str], ...]:
         found["challenger"] = challenger.name
         parent = challenger.parent
         found["parent"] = None if parent is None else f"{challenger.model}@{parent}"
+        start = challenger.started_from
+        found["started from"] = "the base" if start is None else f"{challenger.model}@{start}"
     return tuple((name, value) for name, value in found.items() if value is not None)

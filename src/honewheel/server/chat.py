@@ -101,6 +101,20 @@ def knobs(body: Mapping[str, Any]) -> dict[str, Json]:
     }
 
 
+def usage(asked: int | None, told: int) -> dict[str, Any]:
+    """Tokens of prompt and answer, as the model read and wrote them; {} where it does not tell."""
+    if asked is None:
+        return {}
+    counts = {"prompt_tokens": asked, "completion_tokens": told, "total_tokens": asked + told}
+    return {"usage": counts}
+
+
+def wants_usage(body: Mapping[str, Any]) -> bool:
+    """Whether a stream is to end with the usage."""
+    options = body.get("stream_options")
+    return isinstance(options, Mapping) and options.get("include_usage") is True
+
+
 def answer(
     kind: Kind, name: str, model: str, created: int, text: str, stopped: bool
 ) -> dict[str, Any]:

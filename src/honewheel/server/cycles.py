@@ -15,8 +15,11 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from honewheel import logs
 from honewheel.errors import HonewheelError, NotEnoughData, NothingNew, StoreBusy
+from honewheel.loop import ready
 from honewheel.loop.worker import Worker
+from honewheel.notify.sender import sending
 from honewheel.records import Cycle, Decision, Progress, as_dict
 from honewheel.server import answers
 from honewheel.store.jobs import Job
@@ -98,7 +101,10 @@ class Cycles:
         pause = wheel.config.settings.worker.poll_seconds
         while not self._bell.is_set():
             try:
-                Worker(wheel.store, wheel.config, self._turn, wheel.clock, self._bell, _tell).run()
+                with sending(wheel.store, wheel.config, wheel.clock, _tell):
+                    Worker(
+                        wheel.store, wheel.config, self._turn, wheel.clock, self._bell, _tell
+                    ).run()
             except HonewheelError as error:
                 _log.error("the worker ended: %s Another begins in %g s.", error, pause)
             except Exception:  # a fault of ours must not leave a server without its worker
@@ -107,7 +113,9 @@ class Cycles:
                 return
             self._bell.wait(pause)
 
-    def _turn(self, model: str, listen: Callable[[Progress], None]) -> Decision:
+    def _turn(
+        self, model: str, listen: Callable[[Progress], None], schedule: str | None
+    ) -> Decision:
         run = _Run(model)
 
         def hear(step: Progress) -> None:
@@ -116,7 +124,7 @@ class Cycles:
             listen(step)
 
         try:
-            return self._wheel.cycle(model, hear)
+            return self._wheel.cycle(model, hear, schedule)
         finally:
             run.done = True
 
@@ -132,14 +140,18 @@ class Cycles:
 
     # --- what HTTP asks -------------------------------------------------------------------------
 
-    async def start(self, model: str | None, reason: str) -> dict[str, Any]:
+    async def start(
+        self, model: str | None, reason: str, schedule: str | None = None
+    ) -> dict[str, Any]:
         """Queue a cycle; its `job`, and its id as soon as it is journaled (None: it waits).
 
-        Raises ConfigError, NothingNew, NotEnoughData.
+        Raises ConfigError, NothingNew, NotEnoughData, MissingExtra.
         """
         name = self._wheel.config.model(model)[0]
+        if self.worker:
+            ready.require(self._wheel.config, name)
         before = {one.id for one in await asyncio.to_thread(self._wheel.cycles, name, 1_000)}
-        job = await asyncio.to_thread(self._queue, name, reason)
+        job = await asyncio.to_thread(self._queue, name, reason, schedule)
         for _ in range(round(START_SECONDS / LOOK_SECONDS) if self.worker else 0):
             found, now = await asyncio.to_thread(self._journaled, job, before)
             if found is not None:
@@ -148,12 +160,12 @@ class Cycles:
                 if (now.result or {}).get("cycle") not in before:
                     raise _ended_early(now)
                 # It was about to end when it was taken for the one that is asked for.
-                job = await asyncio.to_thread(self._queue, name, reason)
+                job = await asyncio.to_thread(self._queue, name, reason, schedule)
             await asyncio.sleep(LOOK_SECONDS)
         return {"job": job.id, "id": None}
 
-    def _queue(self, model: str, reason: str) -> Job:
-        job = self._wheel.queue(model, reason=reason)
+    def _queue(self, model: str, reason: str, schedule: str | None) -> Job:
+        job = self._wheel.queue(model, schedule=schedule, reason=reason)
         self._bell.ring()
         return job
 
@@ -209,4 +221,4 @@ def _ended_early(job: Job) -> Exception:
 
 
 def _tell(event: str, fields: dict[str, Any]) -> None:
-    _log.info("%s %s", event, fields)
+    logs.note(_log, event, **fields)

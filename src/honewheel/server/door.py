@@ -6,12 +6,18 @@ here, without a framework; everything else goes on to Starlette with a body that
 
 from __future__ import annotations
 
+import logging
+import re
+import secrets
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from honewheel.errors import HonewheelError
+from honewheel import logs
+from honewheel.errors import HonewheelError, StoreError
 from honewheel.server import answers, bodies, feedback
 from honewheel.server.access import Access, Caller
 from honewheel.server.answers import Refused
@@ -22,7 +28,11 @@ from honewheel.server.metrics import Metrics
 CALLER = "honewheel.caller"  # key of the scope that holds who calls
 Record = Callable[[Caller, str, str, Mapping[str, Any]], Awaitable[None]]
 
+REQUEST = b"x-request-id"
+
 _JSON_HEAD = (b"content-type", b"application/json")
+_NAME = re.compile(rb"[A-Za-z0-9._-]{1,80}")  # of a request, as a client may give it
+_log = logging.getLogger(__name__)
 
 
 class Door:
@@ -49,6 +59,7 @@ class Door:
         self._stored = metrics.requests.labels(feedback.ACTION, "202")
         self._record = record
         self._read_seconds = read_seconds
+        self._boot, self._count = secrets.token_hex(4), count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -56,9 +67,10 @@ class Door:
             return
         headers: dict[bytes, bytes] = dict(scope["headers"])
         method, path = scope["method"], scope["path"]
-        label = "unknown"
+        label, caller = "unknown", None
+        name = self._named(headers)
+        logs.request.set(name.decode())  # of this request's own context
         try:
-            caller = None
             endpoint = self._find(method, path)
             if endpoint is None or endpoint.role != "anyone":
                 caller = self._access.enter(headers)
@@ -67,12 +79,31 @@ class Door:
             label = f"{endpoint.method} {endpoint.path}"
             if label == feedback.ACTION:
                 assert caller is not None
-                await self._feedback(headers, caller, receive, send)
+                await self._feedback(headers, caller, receive, send, name)
             else:
-                await self._pass(endpoint, caller, headers, scope, receive, send)
+                await self._pass(endpoint, caller, headers, scope, receive, send, name)
         except Refused as refused:
             self._metrics.requests.labels(label, str(refused.status)).inc()
+            told = {"route": label, "status": refused.status, "why": str(refused)}
+            logs.note(_log, "refused", caller=caller.name if caller else None, **told)
+            if refused.status == 403 and caller is not None:
+                await self._audited(caller, label, path)
+            refused.headers[REQUEST.decode()] = name.decode()
             await answers.error(refused)(scope, receive, send)
+
+    async def _audited(self, caller: Caller, label: str, path: str) -> None:
+        """A line for what a key may not do; while the store is down, only the log has it."""
+        try:
+            await self._record(caller, label, "403", {"path": path[:200]})
+        except StoreError as error:
+            logs.note(_log, "not audited", logging.ERROR, caller=caller.name, why=str(error))
+
+    def _named(self, headers: Mapping[bytes, bytes]) -> bytes:
+        """The id of a request: the client's own, or one of this server's."""
+        given = headers.get(REQUEST)
+        if given is not None and _NAME.fullmatch(given):
+            return given
+        return f"{self._boot}-{next(self._count):x}".encode()
 
     def _find(self, method: str, path: str) -> Endpoint | None:
         found = self._table.get((method, path))
@@ -95,7 +126,12 @@ class Door:
         return Refused(404, "There is no such route; /openapi.json lists them.", "not_found")
 
     async def _feedback(
-        self, headers: Mapping[bytes, bytes], caller: Caller, receive: Receive, send: Send
+        self,
+        headers: Mapping[bytes, bytes],
+        caller: Caller,
+        receive: Receive,
+        send: Send,
+        name: bytes,
     ) -> None:
         self._access.require(caller, "writer")
         bodies.require_length(headers, BATCH_BYTES)
@@ -109,9 +145,8 @@ class Door:
         else:
             self._metrics.requests.labels(feedback.ACTION, str(status)).inc()
         length = (b"content-length", str(len(told)).encode())
-        await send(
-            {"type": "http.response.start", "status": status, "headers": [_JSON_HEAD, length]}
-        )
+        heads = [_JSON_HEAD, length, (REQUEST, name)]
+        await send({"type": "http.response.start", "status": status, "headers": heads})
         await send({"type": "http.response.body", "body": told})
 
     async def _pass(
@@ -122,10 +157,11 @@ class Door:
         scope: Scope,
         receive: Receive,
         send: Send,
+        name: bytes,
     ) -> None:
         if caller is not None and endpoint.role != "anyone":
+            self._access.spend(caller)  # also for what is refused: each refusal leaves a line
             self._access.require(caller, endpoint.role)
-            self._access.spend(caller)
         if endpoint.method == "POST":
             self._require_json(headers)
             bodies.require_length(headers, endpoint.limit)
@@ -133,11 +169,16 @@ class Door:
             receive = bodies.replay(body, receive)
         scope[CALLER] = caller
         route = f"{endpoint.method} {endpoint.path}"
+        started = time.perf_counter()
 
         async def watched(message: Message) -> None:
             if message["type"] == "http.response.start":
                 status = str(message["status"])
                 self._metrics.requests.labels(route, status).inc()
+                message["headers"] = [*message["headers"], (REQUEST, name)]
+                ms = round(1e3 * (time.perf_counter() - started), 1)
+                who = caller.name if caller else None
+                logs.note(_log, "answered", caller=who, route=route, status=int(status), ms=ms)
                 if endpoint.audited and caller is not None:
                     await self._record(caller, route, status, {"path": scope["path"]})
             await send(message)

@@ -61,9 +61,10 @@ class RollbackBody(_Body):
 
 
 class CycleBody(_Body):
-    """Which registered model; the only one by default."""
+    """Which registered model, the only one by default; by which of its schedules, if any."""
 
     model: str | None = None
+    schedule: Literal["light", "deep"] | None = None
 
 
 class CancelBody(_Body):

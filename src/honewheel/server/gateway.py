@@ -260,15 +260,15 @@ class Gateway:
         why = await self._done(job, text)
         stopped = found.stopped or text != found.output
         data = chat.answer(job.kind, job.answer.id, job.name, job.created, text, stopped)
+        data |= chat.usage(found.asked, found.tokens)
         return answers.json(data, 200, _told(job, why))
 
     def _streamed(self, job: _Job) -> Response:
         version, item, decoding = self._work(job)
-        cut: list[str] = []
+        ended: list[Prediction] = []  # none where a stop text ended it
 
         def whole() -> Iterator[str]:
-            if not (yield from self._serving.stream(version, item, decoding)):
-                cut.append("length")
+            ended.append((yield from self._serving.stream(version, item, decoding)))
 
         pieces = until(whole(), chat.stops(job.body))
 
@@ -287,7 +287,11 @@ class Gateway:
             except HonewheelError as error:
                 yield answers.sse(answers.error_body(str(error), "internal_error"))
                 return
-            yield piece(None, *(cut or ["stop"]))
+            yield piece(None, "stop" if all(one.stopped for one in ended) else "length")
+            if ended and chat.wants_usage(job.body):
+                last = chat.chunk(job.kind, job.answer.id, job.name, job.created, None, None)
+                used = chat.usage(ended[0].asked, ended[0].tokens)
+                yield answers.sse(last | {"choices": []} | used)
             yield await self._end(job, "".join(said))
 
         return _event_stream(chunks(), job)

@@ -1,6 +1,7 @@
 """Versions served in this process: loaded at first use, kept while they are used.
 
-A model answers one request at a time; the others wait for it. Who is champion and who on trial is
+A model answers one request at a time; the others wait for it. Versions that only add to a base
+share one copy of it, where their family can, and then one turn. Who is champion and who on trial is
 remembered, so that the gateway goes on answering while the store cannot be read.
 """
 
@@ -18,7 +19,7 @@ from honewheel import plugins
 from honewheel.errors import StoreError
 from honewheel.loop import registry, watch
 from honewheel.loop.watch import Routing
-from honewheel.protocols import Embedding, Model, Streaming
+from honewheel.protocols import Embedding, Model, SharesBase, Streaming
 from honewheel.records import Decoding, Item, Prediction, Version
 from honewheel.store.deployments import Deployment
 from honewheel.wheel import Wheel
@@ -37,7 +38,10 @@ class _Route:
 
 @dataclass(slots=True)
 class _Loaded:
+    """A version in memory. Versions that share a base share their `turn` too."""
+
     model: Model
+    base: tuple[str, str]  # family, and hash of the base
     turn: threading.Lock = field(default_factory=threading.Lock)
     users: int = 0
 
@@ -92,17 +96,17 @@ class Serving:
 
     def stream(
         self, version: Version, item: Item, decoding: Decoding
-    ) -> Generator[str, None, bool]:
+    ) -> Generator[str, None, Prediction]:
         """The answer in pieces as they come; from a family without a stream, all at once.
 
-        Returns whether it ended by itself.
+        Returns the whole of it.
         """
         with self._use(version) as model:
             if isinstance(model, Streaming):
                 return (yield from model.stream(item, decoding))
             found = next(iter(model.predict([item], decoding)))
             yield found.output
-            return found.stopped
+            return found
 
     def embed(self, version: Version, texts: Sequence[str]) -> tuple[Any, int] | None:
         """[n, d] vectors of `texts` and the tokens that were read; None: it makes no vectors.
@@ -140,17 +144,40 @@ class Serving:
                     self._loaded.move_to_end(version.name)
                     known.users += 1
                     return known
-            fresh = _Loaded(self._open(version), users=1)
+            fresh = self._open(version)
             with self._guard:
                 self._loaded[version.name] = fresh
                 self._give_back()
             return fresh
 
-    def _open(self, version: Version) -> Model:
+    def _open(self, version: Version) -> _Loaded:
+        """Load a version: beside another of the same base, where the family can, else by itself."""
         wheel = self._wheel
         folder = wheel.store.files.verify(version.files) if version.files else None
-        family = plugins.family(wheel.config.model(version.model)[1].family)
-        return family.open(version.base, folder).__enter__()
+        name = wheel.config.model(version.model)[1].family
+        family, base = plugins.family(name), (name, version.base_hash)
+        if isinstance(family, SharesBase):
+            with self._of(base) as others:
+                for other in others:
+                    model = family.open_beside(other.model, folder)
+                    if model is not None:
+                        return _Loaded(model.__enter__(), base, other.turn, users=1)
+        return _Loaded(family.open(version.base, folder).__enter__(), base, users=1)
+
+    @contextmanager
+    def _of(self, base: tuple[str, str]) -> Iterator[list[_Loaded]]:
+        """The versions of a base that are in memory, and stay there until the block ends."""
+        with self._guard:
+            found = [one for one in self._loaded.values() if one.base == base]
+            for one in found:
+                one.users += 1
+        try:
+            yield found
+        finally:
+            with self._guard:
+                for one in found:
+                    one.users -= 1
+                self._give_back()
 
     def _give_back(self) -> None:
         """Close what was unused longest while there are too many."""

@@ -92,7 +92,9 @@ class Verbs:
 
     async def start(self, request: Request) -> Response:
         body = await _read(request, CycleBody)
-        found = await self._cycles.start(body.model, f"asked for by {_caller(request)}")
+        found = await self._cycles.start(
+            body.model, f"asked for by {_caller(request)}", body.schedule
+        )
         if found["id"] is None:
             return answers.json(found, 202, {"location": f"/v1/jobs/{found['job']}"})
         events = f"/v1/cycles/{found['id']}/events"

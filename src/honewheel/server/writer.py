@@ -20,7 +20,9 @@ from honewheel.store import Store
 from honewheel.store.arrivals import Arrival, Stored
 
 LARGEST = 1_000  # rows a commit
-GATHER_SECONDS = 0.002  # a crowd's next requests are waited for: fewer commits for the same rows
+GATHER_SECONDS = 0.006  # that a crowd's next requests are waited for, at most: a commit costs the
+# processor as much as thirty rows, so it is worth having all of the crowd in one
+LOOKS = 12  # at whether they are there, meanwhile
 
 Outcome = Stored | InputError
 
@@ -51,7 +53,7 @@ class Writer:
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._crowd = False  # whether several requests were in the last commit
+        self._crowd = 0  # requests that were on their way when the last commit was done
         self.waiting = 0
 
     def start(self) -> None:
@@ -87,9 +89,9 @@ class Writer:
     def _run(self) -> None:
         while True:
             group, ended = self._next()
-            self._crowd = len(group) > 1
             if group:
                 self._commit(group)
+            self._crowd = len(group) + self._queue.qsize()
             if ended:
                 return
 
@@ -98,8 +100,10 @@ class Writer:
         first = self._queue.get()
         if first is None:
             return [], True
-        if self._crowd:
-            time.sleep(GATHER_SECONDS)
+        for _ in range(LOOKS if self._crowd > 1 else 0):
+            if self._queue.qsize() + 1 >= self._crowd:
+                break
+            time.sleep(GATHER_SECONDS / LOOKS)
         group, rows = [first], len(first.arrivals)
         while rows < LARGEST:
             try:

@@ -65,11 +65,18 @@ class Cycles:
         with self._db.read() as connection:
             return _get(connection, cycle_id)
 
-    def list(self, model: str | None = None, limit: int = 20) -> Sequence[Cycle]:
-        """At most `limit` cycles, the newest first; of all models when `model` is None."""
+    def list(
+        self, model: str | None = None, limit: int = 20, *, without: str | None = None
+    ) -> Sequence[Cycle]:
+        """At most `limit` cycles, the newest first; of all models when `model` is None.
+
+        `without`: a schedule whose cycles are left out.
+        """
         query = select(_cycle).order_by(_cycle.c.started_at.desc(), _cycle.c.number.desc())
         if model is not None:
             query = query.where(_cycle.c.model == model)
+        if without is not None:
+            query = query.where(_cycle.c.schedule.is_distinct_from(without))
         with self._db.read() as connection:
             return [_record(row) for row in connection.execute(query.limit(limit))]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -203,6 +203,17 @@ class Datasets:
         query = (
             select(_lineage.c.event)
             .where(_lineage.c.dataset == dataset, _lineage.c.split == "train")
+            .where(_lineage.c.role.in_(("new", "replay")))
+            .distinct()
+        )
+        with self._db.read() as connection:
+            return set(connection.scalars(query))
+
+    def shown_examples(self, datasets: Collection[str]) -> set[str]:
+        """Ids of the training examples of any of `datasets`."""
+        query = (
+            select(_lineage.c.example)
+            .where(_lineage.c.dataset.in_(datasets), _lineage.c.split == "train")
             .where(_lineage.c.role.in_(("new", "replay")))
             .distinct()
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -105,6 +105,17 @@ class Erasure:
                 select(tables.forgotten.c.at).order_by(tables.forgotten.c.at.desc()).limit(1)
             ).first()
         return None if found is None else found.at
+
+    def learnt(self, datasets: Collection[str]) -> int:
+        """Number of forgotten events that went into any of `datasets`."""
+        used, gone = tables.lineage, tables.forgotten
+        query = (
+            select(func.count(used.c.event.distinct()))
+            .join(gone, gone.c.event == used.c.event)
+            .where(used.c.dataset.in_(datasets))
+        )
+        with self._db.read() as connection:
+            return int(connection.scalar(query) or 0)
 
     def list(self, limit: int = 100) -> Sequence[dict[str, Any]]:
         """At most `limit` forgotten events, the newest first: event, who, reason, at."""

@@ -20,6 +20,7 @@ from honewheel.store.intake import Intake
 from honewheel.store.jobs import Jobs
 from honewheel.store.log import Log
 from honewheel.store.migrate import migrate
+from honewheel.store.outbox import Outbox
 from honewheel.store.suites import Suites
 from honewheel.store.trends import Trends
 from honewheel.store.versions import Versions
@@ -47,6 +48,7 @@ class Store:
         self.cycles = Cycles(self._db)
         self.erasure = Erasure(self._db)
         self.jobs = Jobs(self._db)
+        self.outbox = Outbox(self._db)
         self.trends = Trends(self._db, self.files)
         self.keys = Keys(self._db)
         self.audit = Audit(self._db)

@@ -206,6 +206,7 @@ version = Table(
     _text("run", null=True),
     _text("cycle", null=True),
     Column("parent", Integer),
+    Column("started_from", Integer),
     UniqueConstraint("cycle"),
     Index(None, "dataset"),
 )
@@ -301,6 +302,7 @@ cycle = Table(
     Column("finished_at", Moment),
     _text("verdict", null=True),
     _text("error", null=True),
+    _text("schedule", null=True),
     UniqueConstraint("model", "number"),
 )
 Index(
@@ -415,4 +417,31 @@ audit = Table(
     _text("action"),
     _text("outcome"),
     Column("detail", JsonText, nullable=False),
+)
+
+# --- what the outside is told -------------------------------------------------------------------
+
+outlet = Table(
+    "outlet",
+    metadata,
+    _text("name", key=True),
+    Column("since", Moment, nullable=False),
+)
+
+notice = Table(
+    "notice",
+    metadata,
+    Column("id", Sequence64, primary_key=True),
+    _text("outlet"),
+    _text("key"),
+    _text("event"),
+    Column("told", JsonText, nullable=False),
+    _text("state"),
+    Column("made_at", Moment, nullable=False),
+    Column("run_after", Moment, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("error", JsonText, nullable=False),
+    Column("ended_at", Moment),
+    UniqueConstraint("outlet", "key"),
+    Index(None, "state", "run_after"),
 )

@@ -25,11 +25,14 @@ class Trends:
         self._db = db
         self._files = files
 
-    def last_done(self, model: str) -> Cycle | None:
-        """The newest cycle of `model` that ended with a verdict, if any."""
-        return next(iter(self.done(model, 1)), None)
+    def last_done(self, model: str, *, without: str | None = None) -> Cycle | None:
+        """The newest cycle of `model` that ended with a verdict, if any.
 
-    def done(self, model: str, limit: int) -> list[Cycle]:
+        `without`: a schedule whose cycles do not count.
+        """
+        return next(iter(self.done(model, 1, without=without)), None)
+
+    def done(self, model: str, limit: int, *, without: str | None = None) -> list[Cycle]:
         """At most `limit` cycles of `model` that ended with a verdict, the newest first."""
         query = (
             select(cycle)
@@ -37,6 +40,8 @@ class Trends:
             .order_by(cycle.c.number.desc())
             .limit(limit)
         )
+        if without is not None:
+            query = query.where(cycle.c.schedule.is_distinct_from(without))
         with self._db.read() as connection:
             return [Cycle(**row._mapping) for row in connection.execute(query)]
 

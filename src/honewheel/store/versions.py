@@ -96,6 +96,27 @@ class Versions(Aliases, Evaluations):
         """The one version a cycle made, if it came that far."""
         return next(iter(self._read(select(_version).where(_version.c.cycle == cycle_id))), None)
 
+    def ancestry(self, version: Version) -> Sequence[Version]:
+        """A version, the one its training started from, and so on back to the base's first child.
+
+        Its weights have learnt from the datasets of all of them.
+        """
+        found = [version]
+        while (number := found[-1].started_from) is not None:
+            found.append(self.get(version.model, number))
+        return found
+
+    def going_on_from(self, versions: Sequence[Version]) -> Sequence[Version]:
+        """Versions that started from one of `versions`, or from one that did; oldest first."""
+        reached = {(one.model, one.number) for one in versions}
+        found = []
+        for model in sorted({one.model for one in versions}):
+            for one in self.list(model):  # a version starts from one with a lower number
+                if (model, one.started_from) in reached:
+                    reached.add((model, one.number))
+                    found.append(one)
+        return found
+
     def _read(self, query: Any) -> Sequence[Version]:
         with self._db.read() as connection:
             return [_record(row) for row in connection.execute(query)]

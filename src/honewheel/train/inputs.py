@@ -5,18 +5,21 @@ run_dir/inputs/
     train.jsonl val.jsonl                examples, in order
     pairs.jsonl rated.jsonl              what preference methods read; absent where there are none
     manifest.json                        sha256 of each
+run_dir/start/                           a copy of the version that training starts from, if any
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from honewheel import atomic
-from honewheel.errors import ConfigError
+from honewheel.errors import ConfigError, Damaged
+from honewheel.protocols import START
 from honewheel.records import Dataset, Example, Pair, Rated, Spec, as_dict
 
 _RUN = "run.json"
@@ -33,16 +36,22 @@ class Inputs:
     threads: int
 
 
-def write(run_dir: Path, inputs: Inputs) -> Inputs:
+def write(run_dir: Path, inputs: Inputs, start: Path | None = None) -> Inputs:
     """Write `inputs` into `run_dir` unless it has some; returns what a run there must use.
+
+    `start` is copied, so that a run can be continued whatever becomes of the version.
 
     A run that is continued keeps the number of threads it was started with.
 
     Raises:
         ConfigError: the folder belongs to a run of another family, spec or dataset; each
             difference is named.
-        Damaged: the recorded inputs do not match their sha256.
+        Damaged: the recorded inputs, or `start`, do not match their sha256.
     """
+    if start is not None and not _folder(run_dir).exists():
+        shutil.rmtree(run_dir / START, ignore_errors=True)  # of a start that was cut short
+        with atomic.staged_folder(run_dir / START) as staging:
+            shutil.copytree(start, staging, dirs_exist_ok=True)
     with atomic.staged_folder(_folder(run_dir)) as staging:  # an existing folder wins
         (staging / _RUN).write_text(json.dumps(_head(inputs), sort_keys=True, indent=1))
         for part, rows in _parts(inputs.dataset).items():
@@ -67,6 +76,8 @@ def read(run_dir: Path) -> Inputs:
     folder = _folder(run_dir)
     atomic.verify(folder)
     head: dict[str, Any] = json.loads((folder / _RUN).read_text())
+    spec = Spec(**head["spec"])
+    _verify_start(run_dir / START, spec.start_files)
     dataset = Dataset(
         hash=head["dataset"],
         train=_rows(folder / "train.jsonl", Example),
@@ -74,7 +85,16 @@ def read(run_dir: Path) -> Inputs:
         pairs=_rows(folder / "pairs.jsonl", Pair),
         rated=_rows(folder / "rated.jsonl", Rated),
     )
-    return Inputs(head["family"], Spec(**head["spec"]), dataset, head["threads"])
+    return Inputs(head["family"], spec, dataset, head["threads"])
+
+
+def _verify_start(folder: Path, wanted: str | None) -> None:
+    if wanted is None:
+        return
+    if not folder.is_dir():
+        raise Damaged(f"{folder}, the version that training starts from, is missing.")
+    if (found := atomic.verify(folder)) != wanted:
+        raise Damaged(f"{folder} holds {found[:12]}; training starts from {wanted[:12]}.")
 
 
 def _folder(run_dir: Path) -> Path:

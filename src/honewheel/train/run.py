@@ -31,8 +31,11 @@ def run(
     on_progress: Callable[[Progress], None],
     *,
     threads: int | None = None,
+    start: Path | None = None,
 ) -> Path:
     """Train `spec` on `dataset` in `run_dir`; returns the complete folder `run_dir/final`.
+
+    `start` is the folder of the version that `spec.start_files` names, where it names one.
 
     `threads` is the number of computing threads, by default one a physical core; a run that is
     continued keeps its first number, because the last bits of a result depend on it.
@@ -45,7 +48,7 @@ def run(
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     asked = inputs.Inputs(family_name, spec, dataset, threads or physical_cores())
-    given = inputs.write(run_dir, asked)
+    given = inputs.write(run_dir, asked, start)
     final = run_dir / "final"
     if not final.exists():
         _train(run_dir, given.threads, on_progress)

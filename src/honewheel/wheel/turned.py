@@ -24,18 +24,27 @@ class Turned(Opened):
     """What trains, measures, decides and serves."""
 
     def cycle(
-        self, model: str | None = None, on_progress: Callable[[Progress], None] = nobody
+        self,
+        model: str | None = None,
+        on_progress: Callable[[Progress], None] = nobody,
+        schedule: str | None = None,
     ) -> Decision:
         """Run (or, after a crash, resume) one cycle of a model; returns the gate's decision.
 
-        The report is written when it ends: see `report`.
+        `schedule` is "light" or "deep" where the model has them; None goes by the model's own
+        settings. The report is written when it ends: see `report`.
         """
         from honewheel.loop import cycle as loop  # numpy and all of curation: only when it turns
 
         name = self.config.model(model)[0]
         try:
             turn, decision = loop.run(
-                self.store, self.config, name, clock=self.clock, listen=on_progress
+                self.store,
+                self.config,
+                name,
+                clock=self.clock,
+                listen=on_progress,
+                schedule=schedule,
             )
         except HonewheelError:
             self._report_failure(name)
@@ -146,25 +155,35 @@ class Turned(Opened):
     ) -> int:
         """Be a worker: queue what is due, watch versions on trial, run queued cycles.
 
-        Works until `stop` is set, or, `once`, until nothing is left to do now; returns the number
-        of jobs ended. `tell` hears each event's name and fields. Any number may work on one store.
+        Webhooks and the MLflow sink are told meanwhile. Works until `stop` is set, or, `once`,
+        until nothing is left to do now; returns the number of jobs ended. `tell` hears each event's
+        name and fields. Any number may work on one store.
+        """
+        from honewheel.loop import worker
+        from honewheel.notify.sender import sending
+
+        heard = tell or worker.quietly
+        with sending(self.store, self.config, self.clock, heard):
+            return worker.Worker(
+                self.store, self.config, self.cycle, self.clock, stop or threading.Event(), heard
+            ).run(once=once)
+
+    def queue(
+        self,
+        model: str | None = None,
+        *,
+        schedule: str | None = None,
+        reason: str = "asked for",
+    ) -> Job:
+        """Queue a cycle for a worker; the one that is open already, if there is one.
+
+        Raises ConfigError when the model has no such schedule.
         """
         from honewheel.loop import worker
 
-        return worker.Worker(
-            self.store,
-            self.config,
-            self.cycle,
-            self.clock,
-            stop or threading.Event(),
-            tell or worker.quietly,
-        ).run(once=once)
-
-    def queue(self, model: str | None = None, *, reason: str = "asked for") -> Job:
-        """Queue a cycle for a worker; the one that is open already, if there is one."""
-        from honewheel.loop.worker import CYCLE
-
-        return self.store.jobs.add(CYCLE, self.config.model(model)[0], reason=reason)[0]
+        name = self.config.model(model)[0]
+        self.config.scheduled(name, schedule)
+        return worker.add(self.store, name, schedule, reason)[0]
 
     def jobs(self, limit: int = 20) -> list[Job]:
         """The newest jobs, the newest first."""

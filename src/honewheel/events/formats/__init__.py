@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from honewheel.errors import InputError
 from honewheel.events.formats.base import Format, Reading, Record, Row
-from honewheel.events.formats.demonstrations import ALPACA, CHAT, COMPLETION, SHAREGPT
+from honewheel.events.formats.demonstrations import ALPACA, CHAT, COMPLETION, SEQUENCES, SHAREGPT
 from honewheel.events.formats.label_studio import LABEL_STUDIO
 from honewheel.events.formats.langfuse import LANGFUSE
 from honewheel.events.formats.native import NATIVE
@@ -30,6 +30,7 @@ FORMATS: tuple[Format, ...] = (
     CHAT,
     ALPACA,
     COMPLETION,
+    SEQUENCES,
     NATIVE,
 )
 NAMES = tuple(found.name for found in FORMATS)

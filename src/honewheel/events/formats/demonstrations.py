@@ -6,6 +6,8 @@ wrong and nothing to prefer it over; but the target is new to learn (see `ingest
 
 from __future__ import annotations
 
+from typing import Any
+
 from honewheel.errors import InputError
 from honewheel.events.formats.base import Format, Reading, Record, Row, has, tasked, text
 from honewheel.events.formats.conversation import answered, turns
@@ -34,9 +36,28 @@ def _alpaca(record: Record, reading: Reading) -> list[Row]:
     return [tasked(record, reading) | {"prompt": prompt, "demonstration": target}]
 
 
-def _completion(record: Record, reading: Reading) -> list[Row]:
-    target = text(record, "completion")
-    return [tasked(record, reading) | {"prompt": text(record, "prompt"), "demonstration": target}]
+SPELLINGS = (("prompt", "completion"), ("input_sequence", "target_sequence"))
+
+
+def pair(record: Record) -> tuple[str, Any, Any]:
+    """Which spelling of a pair a record is in, its input and its target.
+
+    Files put together of several tools hold both. Raises InputError when it is in none.
+    """
+    for given, wanted in SPELLINGS:
+        if record.get(given) is not None and record.get(wanted) is not None:
+            return f"{given}/{wanted}", record[given], record[wanted]
+    known = " nor ".join(f"{given} and {wanted}" for given, wanted in SPELLINGS)
+    raise InputError(f"neither {known}")
+
+
+def _pair(record: Record, reading: Reading) -> list[Row]:
+    _, given, wanted = pair(record)
+    named = {"prompt": given, "completion": wanted}
+    if not all(isinstance(value, str) for value in named.values()):
+        raise InputError("tokens and no text: honewheel puzzles sequences reads such rows")
+    target = text(named, "completion")
+    return [tasked(record, reading) | {"prompt": text(named, "prompt"), "demonstration": target}]
 
 
 CHAT = Format(
@@ -65,7 +86,14 @@ ALPACA = Format(
 COMPLETION = Format(
     name="completion",
     title="prompt and completion",
-    mapping="prompt -> prompt, completion -> demonstration",
+    mapping="prompt -> prompt, completion -> demonstration; input and target sequences too",
     matches=has("prompt", "completion"),
-    rows=_completion,
+    rows=_pair,
+)
+SEQUENCES = Format(
+    name="sequences",
+    title="input and target sequences",
+    mapping="input_sequence -> prompt, target_sequence -> demonstration; prompt and completion too",
+    matches=has("input_sequence", "target_sequence"),
+    rows=_pair,
 )

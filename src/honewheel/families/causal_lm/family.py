@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from honewheel.errors import MissingExtra
+from honewheel.families import weights
 from honewheel.families.causal_lm import base as bases
 from honewheel.families.causal_lm import checks, machine, memory
 from honewheel.families.causal_lm import ranges as hyperparameters
@@ -33,6 +34,12 @@ class CausalLM:
     name = "causal-lm"
     methods = hyperparameters.METHODS
 
+    def require(self) -> None:
+        """Raises MissingExtra where torch or one of its kin is not installed."""
+        for package in _PACKAGES:
+            if find_spec(package) is None:
+                raise MissingExtra("Fine-tuning a causal LM", package, "train")
+
     def ranges(
         self, method: str, objective: str = hyperparameters.OBJECTIVES[0]
     ) -> Mapping[str, Range]:
@@ -45,7 +52,7 @@ class CausalLM:
         """Everything that would stop or surprise a run: settings, base, data, memory."""
         if wrong := checks.settings(spec):
             return wrong
-        _prepare()
+        self._prepare()
         folder, _ = bases.resolve(spec.base)
         if wrong := [*checks.base(folder, spec), *checks.data(spec, dataset)]:
             return wrong
@@ -54,9 +61,14 @@ class CausalLM:
         units = _units(spec, dataset, renderer, limit)
         return [*found, *checks.room(folder, spec, units)]
 
+    def check_start(self, spec: Spec, start: Path) -> Sequence[Finding]:
+        """A version of another method, or an adapter of another shape than `spec` asks for."""
+        weights.refuse_unsafe(start)
+        return checks.settings(spec) or checks.start(spec, start)
+
     def estimate(self, spec: Spec, dataset: Dataset) -> Estimate:
         """Bytes by part and rough seconds on this machine's cores (early stopping aside)."""
-        _prepare()
+        self._prepare()
         folder, _ = bases.resolve(spec.base)
         units = _units(spec, dataset, Renderer(folder), longest(spec.settings, folder))
         return memory.estimate(folder, spec, units, os.cpu_count() or 1)
@@ -66,26 +78,29 @@ class CausalLM:
         return machine.machine()
 
     def train(self, spec: Spec, dataset: Dataset, run_dir: Path) -> Iterator[Progress]:
-        _prepare()
+        self._prepare()
         from honewheel.families.causal_lm.training import train
 
         return train(spec, dataset, run_dir)
 
     def open(self, base: str, version_dir: Path | None) -> CausalModel:
-        _prepare()
+        self._prepare()
         from honewheel.families.causal_lm.predict import CausalModel
 
         return CausalModel(base, version_dir)
 
+    def open_beside(self, other: CausalModel, version_dir: Path | None) -> CausalModel | None:
+        """A version of the base of `other` that answers from its weights; None: it has its own."""
+        from honewheel.families.causal_lm.predict import CausalModel
 
-def _prepare() -> None:
-    """What must hold before torch is imported. Raises MissingExtra."""
-    for package in _PACKAGES:
-        if find_spec(package) is None:
-            raise MissingExtra("Fine-tuning a causal LM", package, "train")
-    # Threads that wait sleep: spinning ones burn the cores that other work on the machine needs.
-    # Read once, when torch loads.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        return CausalModel.beside(other, version_dir)
+
+    def _prepare(self) -> None:
+        """What must hold before torch is imported. Raises MissingExtra."""
+        self.require()
+        # Threads that wait sleep: spinning ones burn the cores that other work on the machine
+        # needs. Read once, when torch loads.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _units(spec: Spec, dataset: Dataset, renderer: Renderer, limit: int) -> Sequence[Unit]:

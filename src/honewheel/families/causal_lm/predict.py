@@ -20,9 +20,10 @@ import torch
 from honewheel import atomic
 from honewheel.families import adapters, weights
 from honewheel.families.causal_lm import base as bases
-from honewheel.families.causal_lm import loading, memory
+from honewheel.families.causal_lm import memory
 from honewheel.families.causal_lm.cache import growing_cache
 from honewheel.families.causal_lm.render import Renderer
+from honewheel.families.causal_lm.shared import Shared
 from honewheel.records import Decoding, Item, Prediction
 
 # Rows that must have ended, as a share of the batch, before it is worth copying the cache.
@@ -32,8 +33,8 @@ _COMPACT = 0.25
 class CausalModel:
     """A base with one version's adapter, or a version's full weights, ready to predict."""
 
-    def __init__(self, base: str, version_dir: Path | None) -> None:
-        """Load it.
+    def __init__(self, base: str, version_dir: Path | None, shared: Shared | None = None) -> None:
+        """Load it, or answer from the weights of its base that are `shared` already.
 
         Raises:
             NotFound: the base is not here.
@@ -51,11 +52,25 @@ class CausalModel:
                 folder = version_dir
         self.folder = folder
         self.renderer = Renderer(folder)
-        model = loading.load(folder, full_precision=False)
-        if adapter is not None:
-            model = adapters.load(model, adapter)
-        self.model: Any = model.eval()
+        self.base, self.adapter = base, adapter
+        self.shared = shared or Shared(folder)
+        self.shared.join()
+        if shared is None:  # else another version may be answering just now
+            self.shared.of(adapter)
         self.positions: int | None = bases.text_config(folder).get("max_position_embeddings")
+
+    @classmethod
+    def beside(cls, other: CausalModel, version_dir: Path | None) -> CausalModel | None:
+        """A version that answers from the weights of `other`; None where one has its own."""
+        whole = version_dir is not None and not (version_dir / adapters.CONFIG).is_file()
+        if whole or other.shared.folder != bases.resolve(other.base)[0]:
+            return None
+        return cls(other.base, version_dir, other.shared)
+
+    @property
+    def model(self) -> Any:
+        """The weights, with this version's adapter in them."""
+        return self.shared.of(self.adapter)
 
     def __enter__(self) -> Self:
         return self
@@ -66,9 +81,7 @@ class CausalModel:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        del self.model
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        self.shared.leave()
 
     def predict(self, items: Sequence[Item], decoding: Decoding) -> Iterator[Prediction]:
         """One Prediction per item, shortest prompts first, each as soon as it is complete.
@@ -92,11 +105,11 @@ class CausalModel:
         for start in range(0, len(waiting), size):
             yield from self._answer(waiting[start : start + size], decoding.temperature)
 
-    def stream(self, item: Item, decoding: Decoding) -> Generator[str, None, bool]:
+    def stream(self, item: Item, decoding: Decoding) -> Generator[str, None, Prediction]:
         """The answer to one item in pieces, as they are decoded; together they are its output.
 
-        A piece holds what is certain: half a character waits for its other half. Returns whether
-        the answer ended by itself (`Prediction.stopped`).
+        A piece holds what is certain: half a character waits for its other half. Returns the whole
+        answer, as `predict` gives it.
         """
         prompt = self.renderer.prompts([(item.prompt, item.context)])[0]
         draw = Random(f"{decoding.seed}/{item.id}")
@@ -109,7 +122,7 @@ class CausalModel:
             if text[told:]:
                 yield text[told:]
                 told = len(text)
-        return row.stopped
+        return self._prediction(row)
 
     def _answer(self, rows: list[_Row], temperature: float) -> Iterator[Prediction]:
         """Predictions of `rows`, which are decoded together, as each is complete."""
@@ -122,13 +135,14 @@ class CausalModel:
 
         Yields after each token, with the rows that it completed.
         """
-        device = self.model.device
+        model = self.model
+        device = model.device
         ids, mask = _left_padded([row.prompt for row in rows], self.renderer.pad)
         ids, mask = ids.to(device), mask.to(device)
         positions = (mask.cumsum(1) - 1).clamp(min=0)
-        cache = growing_cache(self.model.config)
+        cache = growing_cache(model.config)
         while True:
-            output = self.model(
+            output = model(
                 input_ids=ids,
                 attention_mask=mask,
                 position_ids=positions,
@@ -165,6 +179,7 @@ class CausalModel:
             output=self.renderer.decode(row.ids),
             tokens=len(row.ids),
             stopped=row.stopped,
+            asked=len(row.prompt),
         )
 
 

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 
 from honewheel.errors import ConfigError
 from honewheel.families.names import ALL_LINEAR
-from honewheel.protocols import Range
+from honewheel.protocols import START, START_RANGE, Range
 
 METHODS: tuple[str, ...] = ("lora", "full")
 OBJECTIVES: tuple[str, ...] = ("sft", "dpo", "kto")
@@ -229,6 +229,7 @@ def ranges(method: str, objective: str = OBJECTIVES[0]) -> Mapping[str, Range]:
     rate = _RATES[method, "sft" if objective == "sft" else "preferences"]
     return {
         "objective": chosen,
+        START: START_RANGE,
         "learning_rate": rate,
         **_OBJECTIVES[objective],
         **(_LORA if method == "lora" else {}),

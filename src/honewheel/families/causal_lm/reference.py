@@ -35,7 +35,8 @@ _log = logging.getLogger(__name__)
 def cache(run_dir: Path, spec: Spec, precision: str, device: torch.device) -> Path:
     """Where the values of a run's starting weights are kept."""
     weights = spec.settings.get("quantisation", "none")
-    decisive: Json = [VERSION, spec.base_hash, spec.method, weights, precision, device.type]
+    decisive: list[Json] = [VERSION, spec.base_hash, spec.method, weights, precision, device.type]
+    decisive += [] if spec.start_files is None else [spec.start_files]
     software: Json = [torch.__version__, transformers.__version__, torch.get_num_threads()]
     return run_dir.parent / "reference" / f"{digest([decisive, software])[:24]}.json"
 

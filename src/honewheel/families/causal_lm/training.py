@@ -31,7 +31,7 @@ from honewheel.families.causal_lm import (
     reference,
     start,
 )
-from honewheel.families.causal_lm.base import resolve
+from honewheel.families.causal_lm.base import REPORT, resolve
 from honewheel.families.causal_lm.render import Renderer, longest
 from honewheel.families.causal_lm.room import Room
 from honewheel.families.causal_lm.scoring import Scorer
@@ -45,7 +45,6 @@ from honewheel.families.stopping import Best
 from honewheel.families.stream import Emit, stream
 from honewheel.records import Dataset, Progress, Spec, as_dict
 
-REPORT = "training.json"
 PROBE_FROM = 50  # updates from which a run is worth a first look at its widest batch
 
 
@@ -109,6 +108,7 @@ class _Run:
         self.spec, self.folder, self.run_dir = spec, folder, run_dir
         self.settings = settings = dict[str, Any](spec.settings)
         self.inputs, self.emit = inputs, emit
+        self.start = start.folder(spec, run_dir)
         self.checkpoints = run_dir / "checkpoints"
         limit = longest(self.settings, folder)
         self.work = make_work(self.settings, dataset, Renderer(folder), limit)
@@ -159,7 +159,7 @@ class _Run:
     def _take_updates(self) -> None:
         """Load, resume, take the updates that are left."""
         self._reset()
-        self.model = start.model(self.folder, self.spec)
+        self.model = start.model(self.folder, self.spec, self.start)
         self.optimizer = make_optimizer(
             self.settings["optimizer"],
             self.model,
@@ -360,7 +360,8 @@ class _Run:
             self._report(message="interpolate: no validation rows, so the weights stay as trained")
             return None
         judge = partial(self.trainer.item_losses, self.val)
-        found = interpolate.settle(self.model, self.folder, judge, self.settings["min_delta"])
+        begin = interpolate.start(self.model, self.folder, self.start)
+        found = interpolate.settle(self.model, begin, judge, self.settings["min_delta"])
         self._report(message=f"interpolate: {found['share']:.0%} of the way from the start")
         return found
 
