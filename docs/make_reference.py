@@ -81,8 +81,8 @@ MEANINGS: Mapping[str, str] = {
     "tasks.NAME.gate.floor": "least mean score of a challenger, in points; 0 asks nothing",
     "tasks.NAME.gate.validity_floor": "least share of valid outputs, in points; 0 asks nothing",
     "tasks.NAME.gate.metric": "what a task that scores whole panels is decided on: `auto` is the "
-    "one that fits the data, `score` the mean of the items' scores, or a metric of its kind (`auc`, "
-    "`spearman`, `average_precision`)",
+    "one that fits the data, `score` the mean of the items' scores, or a metric of its kind "
+    "(`auc`, `spearman`, `average_precision`)",
     "tasks.NAME.gate.tiers": "named floors by metric, in points, told in the report: "
     "`production = { auc = 95 }` under `[tasks.NAME.gate.tiers]`",
     "tasks.NAME.gate.require": "tiers that a challenger must reach",
