@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import json
 import random
-import re
 import signal
-import subprocess
-import sys
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,28 +15,7 @@ import pytest
 
 import wheels
 from honewheel.cli.app import FAILED, USAGE, call
-from server.conftest import ROW, until
-
-
-@contextmanager
-def serving(folder: Path, *flags: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A server process on a free port, and its address."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "honewheel", "-C", str(folder), "serve", "--port", "0", *flags],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    try:
-        line = process.stderr.readline()
-        found = re.search(r"http://127\.0\.0\.1:\d+", line)
-        assert found is not None, line + process.stderr.read()
-        yield process, found[0]
-    finally:
-        process.kill()
-        process.wait()
-        process.stderr.close()
+from server.conftest import ROW, serving, until
 
 
 def send(url: str, data: Any) -> Any:
