@@ -2,6 +2,7 @@
 
     make bench-cycle                                 500 and 5,000 stored events
     python benchmarks/cycle.py --only 50000          another number; results of all are merged
+    python benchmarks/cycle.py --only 500 --soup .bench/soup/bin/soup    and soup-cli beside it
     python benchmarks/cycle.py --quick               60 events, not written
 
 The embedded model, three tasks, 20 updates whatever the number of events, 10 rolling test prompts a
@@ -25,10 +26,12 @@ from pathlib import Path
 from typing import Any
 
 import curation_log
+import cycle_soup
 import results_file
 from results_file import metric
 
 import honewheel as hw
+from honewheel import plugins
 from honewheel.loop import proof
 from honewheel.records import Progress
 
@@ -92,8 +95,8 @@ def panel(wheel: Any) -> set[str]:
     return {item.id for suite in suites for item in suite.items}
 
 
-def measure(events: int) -> dict[str, Any]:
-    """Two cycles on a store with so many events."""
+def measure(events: int, soup: Path | None = None) -> dict[str, Any]:
+    """Two cycles on a store with so many events, and what soup-cli takes for the first."""
     with tempfile.TemporaryDirectory(prefix="honewheel-bench-") as name:
         folder = Path(name)
         curation_log.project(folder)
@@ -104,6 +107,7 @@ def measure(events: int) -> dict[str, Any]:
             first = Watch()
             verdict = wheel.cycle(on_progress=first).verdict
             judged = panel(wheel)
+            rival = peer(soup, wheel, folder) if soup else {}
             known = {version.name for version in wheel.versions()}
             more = rows(events, events + LATER, events)
             wheel.import_file(write(folder / "later.jsonl", more))
@@ -123,14 +127,35 @@ def measure(events: int) -> dict[str, Any]:
         "first": first.seconds,
         "first_wall": first.wall,
         "second": second.seconds,
+        "soup": rival,
     }
+
+
+def peer(soup: Path, wheel: Any, folder: Path) -> dict[str, float]:
+    """soup-cli on the base, the rows and the prompts of the cycle that has just ended."""
+    version = wheel.versions()[-1]
+    seq = wheel.store.cycles.get(version.cycle).as_of_seq
+    suites = proof.panels(wheel.store, wheel.config, "artifacts", seq, [])
+    work = folder / "soup"
+    work.mkdir()
+    return cycle_soup.measure(
+        soup,
+        plugins.family("causal-lm").resolve(version.base)[0],
+        wheel.store.datasets.load(version.dataset).train,
+        [item.prompt for suite in suites for item in suite.items],
+        work,
+        updates=UPDATES,
+        most_tokens=wheel.config.settings.evaluate.max_new_tokens,
+        settings=wheel.config.hyperparameters("artifacts"),
+    )
 
 
 def report(found: list[dict[str, Any]]) -> tuple[dict[str, Any], list[str]]:
     metrics: dict[str, Any] = {}
     notes = [
-        f"CPU seconds; {UPDATES} updates, at most {PANEL} test prompts a task; soup-cli was not "
-        "measured: it pins trl below 1.0, so it needs an environment of its own"
+        f"CPU seconds; {UPDATES} updates, at most {PANEL} test prompts a task; soup-cli is counted "
+        "with training and the answers of base and challenger, ours with the whole cycle from "
+        "taking in to the decision"
     ]
     for one in found:
         size = one["events"]
@@ -139,6 +164,15 @@ def report(found: list[dict[str, Any]]) -> tuple[dict[str, Any], list[str]]:
         for stage in STAGES:
             metrics[f"{stage}_seconds_{size}"] = metric(one["first"].get(stage, 0.0), "CPU s")
         metrics[f"prompts_asked_again_{size}"] = metric(one["asked_again"], "prompts")
+        if rival := one.get("soup"):
+            ours = sum(one["first"].values())
+            ratio = metric(sum(rival.values()) / ours, "x")
+            metrics.setdefault("cycle_cpu_ratio_vs_soup", ratio)  # of the fewest events
+            notes.append(
+                f"{size} events: soup-cli took {rival['train']:.1f} CPU s to train and "
+                f"{rival['answer']:.1f} to answer, ours {one['first']['train']:.1f} and "
+                f"{one['first']['evaluate']:.1f} of {ours:.1f}"
+            )
         wall = sum(one["first_wall"].values())
         notes.append(
             f"{size} events: {one['verdict']} on {one['prompts']} prompts, {one['newcomers']} new "
@@ -151,16 +185,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", type=int, help="this number of events")
+    parser.add_argument("--soup", type=Path, help="the soup command, to be measured too")
     parser.add_argument("--report", action="store_true", help="write what was measured so far")
     given = parser.parse_args()
     if given.quick:
-        print(json.dumps(report([measure(60)])[0], indent=1))
+        print(json.dumps(report([measure(60, given.soup)])[0], indent=1))
         return
     LOG.parent.mkdir(parents=True, exist_ok=True)
     known = json.loads(LOG.read_text()) if LOG.is_file() else []
     sizes = (given.only,) if given.only else () if given.report else SIZES
     for size in sizes:
-        known = [one for one in known if one["events"] != size] + [measure(size)]
+        known = [one for one in known if one["events"] != size] + [measure(size, given.soup)]
         LOG.write_text(json.dumps(known))
     metrics, notes = report(sorted(known, key=lambda one: one["events"]))
     print(json.dumps(metrics, indent=1))

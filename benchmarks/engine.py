@@ -41,7 +41,7 @@ for name, value in {
     os.environ[name] = value  # before torch is imported
 
 LOG = Path(__file__).parents[1] / ".bench" / "engine.jsonl"
-ROUNDS, HELD_OUT, PILOT = 5, 24, 24
+ROUNDS, HELD_OUT, PILOT, FEW = 5, 24, 24, 8
 GO_ON = 3  # exit code: the time is over, there is more to do
 
 
@@ -85,7 +85,7 @@ def main() -> int:
     warnings.filterwarnings("ignore")
     parts = list(PARTS)
     if given.quick:
-        parts = [replace(PARTS[place], pairs=8, rounds=1, every=False) for place in QUICK]
+        parts = [replace(PARTS[place], pairs=FEW, rounds=1, every=False) for place in QUICK]
     log = Path(tempfile.mkdtemp()) / "quick.jsonl" if given.quick else LOG
     log.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + 60 * (given.minutes or 1e9)
@@ -119,7 +119,7 @@ def _measured(parts: Sequence[Part], log: Path, *, rounds: int, quick: bool) -> 
         ours, rivals = _sides(part.objective)
         if (part.name, "pilot") not in known and not part.every and not part.pilot:
             sides = list(rivals)[3:5] if quick else list(rivals)
-            tried = replace(part, pairs=8 if quick else PILOT)
+            tried = replace(part, pairs=FEW if quick else PILOT)
             yield from _round(tried, "pilot", [*sides[:1], *sides])  # the first warms up
         for number in range(part.rounds):
             if (part.name, number) in known:
@@ -137,7 +137,7 @@ def _whole(known: set[Any], rounds: int, quick: bool) -> Iterator[Row]:
         yield from _pair_losses()
     for number in range(min(rounds, 3)):
         if (JOB, number) not in known:
-            yield from _jobs(number, *((8, 1) if quick else ()))
+            yield from _jobs(number, *((FEW, 1) if quick else ()))
 
 
 def _sides(objective: str) -> tuple[Any, Any]:
@@ -177,9 +177,11 @@ _warm: set[tuple[str, str]] = set()
 
 def _warm_up(objective: str, job: Any, runs: Mapping[str, Any]) -> None:
     """The first run of a process pays for imports and allocations: one that does not count."""
+    if len(job.pairs) <= FEW:  # a quick look: nothing of it counts
+        return
     for side, run in runs.items():
         if (objective, side) not in _warm:
-            run(replace(job, pairs=job.pairs[:8], held_out=job.held_out[:1]))
+            run(replace(job, pairs=job.pairs[:FEW], held_out=job.held_out[:1]))
             _warm.add((objective, side))
 
 

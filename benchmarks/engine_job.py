@@ -41,7 +41,7 @@ def ours(base: Path, seed: int, pairs: int = PAIRS, epochs: int = EPOCHS) -> flo
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         inputs.write(folder, inputs.Inputs("causal-lm", spec, dataset, 1))
-        found = _cpu([sys.executable, "-m", "honewheel.train.child", name], environment(1))
+        found = cpu([sys.executable, "-m", "honewheel.train.child", name], environment(1))
         assert (folder / "final" / "adapter_model.safetensors").is_file()
     return found
 
@@ -50,12 +50,13 @@ def trl(base: Path, seed: int, pairs: int = PAIRS, epochs: int = EPOCHS) -> floa
     """CPU seconds of a process that does the same with TRL."""
     with tempfile.TemporaryDirectory() as out:
         words = [sys.executable, __file__, *map(str, (base, out, seed, pairs, epochs))]
-        found = _cpu(words, {**os.environ, "OMP_NUM_THREADS": "1"})
+        found = cpu(words, {**os.environ, "OMP_NUM_THREADS": "1"})
         assert (Path(out) / "adapter_model.safetensors").is_file()
     return found
 
 
-def _cpu(words: Sequence[str], environment: dict[str, str]) -> float:
+def cpu(words: Sequence[str], environment: dict[str, str], folder: Path | None = None) -> float:
+    """CPU seconds of a process and its children. Raises RuntimeError when it fails."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     # The pipe stays open: the training child ends when its parent's end is closed.
     with subprocess.Popen(
@@ -64,6 +65,7 @@ def _cpu(words: Sequence[str], environment: dict[str, str]) -> float:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         env=environment,
+        cwd=folder,
     ) as process:
         assert process.stderr is not None
         said = process.stderr.read()

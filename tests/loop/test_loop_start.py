@@ -107,12 +107,21 @@ def test_no_training_goes_on_from_what_learnt_a_forgotten_event(warm: Any) -> No
     warm.forget(*gone, **WHO)
     said: list[str] = []
     warm.cycle(on_progress=lambda step: said.append(step.message))
-    told = "it starts from the base: artifacts@1 has learnt 2 events that were forgotten since"
+    told = "it starts from the base: artifacts@1 has learnt 2 events since forgotten or rejected"
     assert any(told in one for one in said)
     newest = warm.versions()[-1]
     assert newest.started_from is None
     rows = warm.store.datasets.load(newest.dataset).train
     assert sum(row.role == "new" for row in rows) > 40  # the base is shown everything
+
+
+def test_no_training_goes_on_from_what_learnt_a_rejected_event(warm: Any) -> None:
+    shown = sorted(warm.store.datasets.shown_events(warm.versions()[1].dataset))
+    warm.drop(shown[0], reason="made up", by="ana")
+    said: list[str] = []
+    warm.cycle(on_progress=lambda step: said.append(step.message))
+    assert any("artifacts@1 has learnt 1 event since forgotten or rejected" in one for one in said)
+    assert warm.versions()[-1].started_from is None
 
 
 def test_ablations_and_searches_start_where_a_cycle_would(warm: Any) -> None:

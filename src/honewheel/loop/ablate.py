@@ -99,14 +99,15 @@ class Study:
     def open(self, listen: Listener) -> None:
         """Read the log and fix what is asked. Raises NotEnoughData without held-out prompts."""
         champion = self._champion()
-        self.begin = starts.of(self.store, self.config, self.model, champion)
+        now = self.clock()
+        self.begin = starts.of(self.store, self.config, self.model, champion, now)
         self.material: Material = material.gather(
             self.store,
             self.config,
             self.model,
             champion,
             self.as_of_seq,
-            self.clock(),
+            now,
             listen,
             self.begin,
         )

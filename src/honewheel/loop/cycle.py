@@ -173,7 +173,7 @@ def _measured(store: Store, cycle: Cycle) -> list[str]:
 
 def _turn(turn: Turn) -> Decision:
     champion = _champion(turn)
-    begin = starts.of(turn.store, turn.config, turn.model, champion)
+    begin = starts.of(turn.store, turn.config, turn.model, champion, turn.cycle.as_of)
     built = material.seal(turn, champion, begin)
     dataset = turn.store.datasets.load(built["dataset"])
     challenger = _train(turn, dataset, champion, begin)

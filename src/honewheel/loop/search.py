@@ -250,8 +250,8 @@ class HyperSearch:
         champion: Version | None = None
         if move is not None:
             champion = self.store.versions.get(self.model, move.version)
-        self.begin = starts.of(self.store, self.config, self.model, champion)
         seq, now = self.store.log.last_seq(), self.clock()
+        self.begin = starts.of(self.store, self.config, self.model, champion, now)
         found = material.gather(
             self.store, self.config, self.model, champion, seq, now, listen, self.begin
         )

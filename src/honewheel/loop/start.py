@@ -1,14 +1,15 @@
 """What a training starts from: the base, or (`start = "champion"`) the version in use.
 
 A warm start has learnt what its version, and the ones that went on from, were trained on; so it
-is shown what is new, and of the rest what replay draws. What was forgotten since stays in weights:
-from a version that learnt it no training goes on.
+is shown what is new, and of the rest what replay draws. What was forgotten or rejected since stays
+in weights: from a version that learnt it no training goes on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from honewheel import plugins
@@ -48,8 +49,13 @@ class Start:
 FROM_BASE = Start()
 
 
-def of(store: Store, config: Config, model: str, champion: Version | None) -> Start:
-    """What the next training of a model starts from. Raises NotFound, Damaged (its files)."""
+def of(
+    store: Store, config: Config, model: str, champion: Version | None, as_of: datetime
+) -> Start:
+    """What the next training of a model starts from, by the rulings made until `as_of`.
+
+    Raises NotFound, Damaged (the champion's files).
+    """
     family = plugins.family(config.model(model)[1].family)
     asked = (
         isinstance(family, WarmStarts) and config.hyperparameters(model).get(START) == "champion"
@@ -59,14 +65,22 @@ def of(store: Store, config: Config, model: str, champion: Version | None) -> St
     if champion is None or champion.files is None:
         return Start(why="starts from the base, which is the champion")
     datasets = [one.dataset for one in store.versions.ancestry(champion) if one.dataset]
-    if gone := store.erasure.learnt(datasets):
-        told = f"{count(gone, 'event')} since forgotten"
+    if gone := store.erasure.learnt(datasets) + _rejected(store, datasets, as_of):
+        told = f"{count(gone, 'event')} since forgotten or rejected"
         return Start(why=f"starts from the base: {champion.name} has learnt {told}")
     return Start(
         version=champion,
         folder=store.files.verify(champion.files),
         learnt=frozenset(store.datasets.shown_examples(datasets)),
     )
+
+
+def _rejected(store: Store, datasets: Sequence[str], as_of: datetime) -> int:
+    """How many events of the datasets must not train, by a person's word or the watch's."""
+    ruled = store.held.rulings(as_of)
+    names = {name for name, one in ruled.items() if one.verdict != "release"}
+    shown = (store.datasets.shown_events(one) for one in datasets) if names else ()
+    return len(names & set[str]().union(*shown))
 
 
 def check(spec: Spec, start: Start) -> Sequence[Finding]:
