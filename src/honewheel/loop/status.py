@@ -50,7 +50,9 @@ def _model(store: Store, name: str) -> dict[str, Any]:
     }
 
 
-def _scheduled(store: Store, model: str, found: Mapping[schedules.Name, Schedule]) -> dict[str, Any]:
+def _scheduled(
+    store: Store, model: str, found: Mapping[schedules.Name, Schedule]
+) -> dict[str, Any]:
     """The newest cycle of each schedule that a model has; nothing where it has none."""
     if not found:
         return {}
