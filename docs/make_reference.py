@@ -139,8 +139,8 @@ MEANINGS: Mapping[str, str] = {
     "server.loaded": "versions kept in memory by the gateway",
     "webhooks.NAME.url": "where notices are posted; `https://`, see "
     "[webhooks](../how-to/webhooks.md)",
-    "webhooks.NAME.secret_env": "environment variable that holds the secret that notices are signed "
-    "with",
+    "webhooks.NAME.secret_env": "environment variable that holds the secret that notices are "
+    "signed with",
     "webhooks.NAME.events": "what it is told",
     "webhooks.NAME.models": "of which models; none: of all",
     "webhooks.NAME.private": "whether the url may lead to this machine or a private network, "
