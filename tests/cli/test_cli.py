@@ -18,7 +18,7 @@ from honewheel import plugins
 from honewheel.cli import app
 from honewheel.cli.app import DONE, FAILED, REFUSED, USAGE, VERBS, call
 
-NOUNS = ("suite", "quarantine", "dataset", "jobs", "keys")  # verbs stand below them
+NOUNS = ("suite", "quarantine", "dataset", "jobs", "keys", "webhooks")  # verbs stand below them
 
 
 @pytest.fixture

@@ -29,12 +29,17 @@ def send(url: str, data: Any) -> Any:
 def test_it_serves_until_it_is_asked_to_stop(folder: Path) -> None:
     with serving(folder) as (process, url):
         assert send(url, ROW)["seq"] == 1
+        with urllib.request.urlopen(f"{url}/v1/status", timeout=30) as answer:
+            request = answer.headers["x-request-id"]
         process.send_signal(signal.SIGTERM)
         assert process.stderr is not None
         assert "everything acknowledged is on disk" in process.stderr.read()
         assert process.wait(60) == 0
     with wheels.open_wheel(folder) as wheel:
         assert wheel.store.log.last_seq() == 2
+    (log,) = (folder / ".honewheel" / "logs").glob("*-serve.log")
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [line["route"] for line in lines if line.get("request") == request] == ["GET /v1/status"]
 
 
 def test_it_does_not_start_where_it_must_not(
