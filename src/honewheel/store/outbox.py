@@ -70,7 +70,7 @@ class Outbox:
         """From when on an outlet is told; one that is new, from now on."""
         query = select(_outlet.c.since).where(_outlet.c.name == name)
         with self._db.read() as connection:
-            found = connection.scalar(query)
+            found: datetime | None = connection.scalar(query)
         if found is not None:  # nearly always: a look that finds nothing writes nothing
             return found
         with self._db.write("outbox") as connection:
