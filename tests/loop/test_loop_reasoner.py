@@ -32,6 +32,9 @@ batch_size = {batch}
 learning_rate = 2e-3
 eval_every = 50
 
+[models.solver.gate]
+min_items = 10                 # Latin squares of this size have few orbits, and each is one group
+
 [tasks.grid]
 kind = "sudoku"
 
@@ -90,7 +93,8 @@ def test_a_reasoner_learns_a_rule_then_another_and_keeps_the_first(tmp_path: Pat
         wheel.import_file(wheels.write_jsonl(tmp_path / "a.jsonl", given))
         first = wheel.cycle("solver")
         assert first.verdict == "promote"
-        assert first.gain > 0.8
+        assert first.gain is not None
+        assert first.gain > 50
         more = rows(300, task="latin", rule="latin", seed=5)
         wheel.import_file(wheels.write_jsonl(tmp_path / "b.jsonl", more))
         second = wheel.cycle("solver")
