@@ -194,7 +194,7 @@ def adversarial(
     ] = None,
     as_json: show.Json = False,
 ) -> None:
-    """Show what small edits of your texts do to a similarity model, a line a category."""
+    """What small edits of your texts do to a similarity model."""
     project = wheel(context)
     with show.Watcher() as watch:
         found = project.adversarial(
