@@ -4,6 +4,7 @@
     python benchmarks/reasoner.py --minutes 5    stop after the run in which 5 minutes are over; the
                                                  same command goes on until the file is written
     python benchmarks/reasoner.py --only sudoku4 this part only
+    python benchmarks/reasoner.py --report       write the file from what is finished
     python benchmarks/reasoner.py --quick        a few updates of each, same metrics, not written
 
 Every figure is that of the worst of three seeds, on puzzles of which no symmetric form was trained
@@ -91,7 +92,13 @@ def jobs() -> Iterator[Job]:
             part="bva",
             seed=seed,
             base="honewheel/reasoner-tiny-mlp",
-            settings={"learning_rate": 2e-3, "updates": 500, "eval_every": 100},
+            settings={
+                "learning_rate": 2e-3,
+                "updates": 600,
+                "schedule": "constant",
+                "segments": 4,
+                "eval_every": 100,
+            },
         )
     yield Job(
         part="original",
@@ -329,9 +336,10 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=float("inf"))
     parser.add_argument("--only", default="")
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--report", action="store_true")
     options = parser.parse_args()
     started = time.monotonic()
-    wanted = [job for job in jobs() if options.only in job.name]
+    wanted = [job for job in jobs() if options.only in job.name and not options.report]
     if options.quick:
         shutil.rmtree(FOLDER / "quick", ignore_errors=True)
         rows = [run(job, quick=True) for job in wanted if job.seed == 0]
