@@ -23,6 +23,7 @@ import torch
 from honewheel.families.embedding import head, judge
 from honewheel.families.embedding.family import Embedding
 from honewheel.records import Dataset, Decoding, Example, Item, Json, Spec, dataset_hash
+from honewheel.tasks import ranking
 from honewheel.tasks.similarity import as_prompt
 
 BASE = "minilm"
@@ -116,7 +117,7 @@ def scored(cosines: Any, labels: Any) -> dict[str, float]:
     return {
         "spearman": judge.spearman(cosines, labels),
         "auc": judge.auc(cosines, labels),
-        "ap": float(average_precision_score(labels >= judge.SAME, cosines)),
+        "ap": float(average_precision_score(labels >= ranking.SAME, cosines)),
     }
 
 

@@ -56,8 +56,18 @@ def answers(base: Path, version: Path | None) -> list[float]:
     ("method", "gain", "changes"),
     [
         ("head", 0.2, {"learning_rate": 0.03}),
-        ("lora", 0.02, {"learning_rate": 3e-3, "epochs": 15, "batch_size": 32, "patience": 50}),
-        ("full", 0.3, {"learning_rate": 2e-3, "epochs": 15, "batch_size": 32}),
+        pytest.param(
+            *(
+                "lora",
+                0.02,
+                {"learning_rate": 3e-3, "epochs": 15, "patience": 50},
+            ),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            *("full", 0.3, {"learning_rate": 2e-3, "epochs": 15, "batch_size": 32}),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_each_rung_learns_intents_and_answers_held_out_pairs_better(
@@ -86,8 +96,10 @@ def test_auto_takes_the_rate_that_is_best_on_validation_pairs(bert: Path, tmp_pa
     trained(builders.spec(bert, updates=30), tmp_path)
     found = report(tmp_path)
     tried = {float(rate): score["spearman"] for rate, score in found["ladder"].items()}
-    assert list(tried) == [3e-4, 1e-3, 3e-3, 1e-2]
-    assert tried[found["rate"]] == max(tried.values())
+    assert list(tried) == [1e-3, 3e-3, 1e-2]
+    noise = 0.515 * (1 - max(tried.values()) ** 2) / 37**0.5
+    near = [rate for rate, score in tried.items() if score >= max(tried.values()) - noise]
+    assert found["rate"] == min(near)
     assert found["realised"]["learning_rate"] == found["rate"]
 
 
@@ -122,6 +134,7 @@ def test_the_start_is_kept_where_training_only_makes_it_worse(bert: Path, tmp_pa
     assert report(tmp_path / "last")["best_update"] == 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
@@ -442,3 +455,15 @@ def test_an_estimate_tells_what_grows_with_what(bert: Path) -> None:
     assert full.seconds is not None
     assert longer.seconds is not None
     assert longer.seconds > 2 * full.seconds
+
+
+def test_a_course_that_was_finished_with_other_inputs_is_not_taken(
+    bert: Path, tmp_path: Path
+) -> None:
+    given = builders.spec(bert, updates=6)
+    halfway = FAMILY.train(given, builders.dataset(), tmp_path)
+    next(one for one in halfway if one.step > 7 and one.loss is not None)
+    halfway.close()  # type: ignore[attr-defined]
+    assert (tmp_path / "rates" / "0.001" / "done.json").is_file()
+    with pytest.raises(ConfigError, match="seed was 0, now 1"):
+        trained(replace(given, seed=1), tmp_path)

@@ -112,3 +112,14 @@ def test_labels_that_are_all_alike_leave_nothing_to_judge_by() -> None:
     cosines, ones = np.array([0.1, 0.2, 0.3], np.float32), np.ones(3, np.float32)
     assert math.isnan(judge.spearman(cosines, ones))
     assert math.isnan(judge.auc(cosines, ones))
+
+
+def test_of_scores_that_cannot_be_told_apart_the_first_is_taken() -> None:
+    def scores(*values: float) -> list[judge.Score]:
+        return [judge.Score(spearman=value, auc=0.5, random=0.0) for value in values]
+
+    assert judge.lowest(scores(0.60, 0.682, 0.69), 1000) == 1  # half a standard error is 0.0085
+    assert judge.lowest(scores(0.67, 0.682, 0.69), 1000) == 1
+    assert judge.lowest(scores(0.67, 0.68, 0.69), 100) == 0
+    assert judge.lowest(scores(math.nan, 0.1, math.nan), 100) == 1
+    assert judge.lowest(scores(math.nan, math.nan), 100) == 0

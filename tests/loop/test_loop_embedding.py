@@ -30,6 +30,9 @@ tasks = ["same_intent"]
 learning_rate = 0.03
 updates = 60
 
+[models.tickets.gate]
+min_items = 15
+
 [tasks.same_intent]
 kind = "similarity"
 
@@ -48,13 +51,13 @@ min_examples = 5
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project whose people said of 300 pairs whether they are of one intent, after a cycle."""
+    """A project whose people said of 600 pairs whether they are of one intent, after a cycle."""
     folder = tmp_path_factory.mktemp("desk")
     base = builders.make_base(folder / "base")
     (folder / "honewheel.toml").write_text(TOML.format(base=base))
     draw = random.Random(3)
     with hw.open(folder) as wheel:
-        for number in range(300):
+        for number in range(600):
             row = builders.example(number, draw, "train")
             wheel.record(
                 task="same_intent",

@@ -120,6 +120,23 @@ def mine(
         show.say(f"Look through {out}, then: honewheel import {out}")
 
 
+@pairs.command("edits")
+def edits(
+    context: typer.Context,
+    out: Annotated[Path, typer.Option(help="JSONL to write, for `honewheel import`.")],
+    task: Task = None,
+    cases: Annotated[int, typer.Option(help="Pairs of each category.")] = 40,
+    as_json: show.Json = False,
+) -> None:
+    """Write adversarial edits of training texts as pairs to train on, by your policy."""
+    counts = wheel(context).pair_edits(out, task=task, cases=cases)
+    show.say(", ".join(f"{count:,} {name}" for name, count in counts.items()))
+    if as_json:
+        show.out({"pairs": counts, "file": str(out)})
+    else:
+        show.say(f"Look through {out}, then: honewheel import {out}")
+
+
 @pairs.command("report")
 def report(
     context: typer.Context,
@@ -150,6 +167,8 @@ def report(
     for one in found["difference"]:
         show.say(_difference(one))
     show.say(f"thresholds, of {found['dev_pairs']:,} validation pairs: {_limits(found)}")
+    if found["difficulty"] and found["difficulty"]["told"]:
+        show.say(found["difficulty"]["told"])
     flips = found["flips"]
     broken = sum(not one["mended"] for one in flips)
     show.say(f"{len(flips):,} pairs flipped: {broken:,} broken, {len(flips) - broken:,} mended")

@@ -30,6 +30,12 @@ class Embedding:
     name = "embedding"
     methods = hyperparameters.METHODS
 
+    def require(self) -> None:
+        """Raises MissingExtra where sentence-transformers or one of its kin is not installed."""
+        for package in _PACKAGES:
+            if find_spec(package) is None:
+                raise MissingExtra("An embedding model", package.replace("_", "-"), "embed")
+
     def ranges(self, method: str) -> Mapping[str, Range]:
         return hyperparameters.ranges(method)
 
@@ -42,7 +48,7 @@ class Embedding:
 
         if wrong := given.problems(spec.settings, self.ranges(spec.method), spec.method):
             return wrong
-        _prepare()
+        self._prepare()
         folder, _ = bases.resolve(spec.base)
         found = checks.data(spec, dataset)
         if any(one.severity == "error" for one in found):
@@ -55,28 +61,25 @@ class Embedding:
         """Bytes by part and rough seconds on this machine's cores (early stopping aside)."""
         from honewheel.families.embedding import sizes
 
-        _prepare()
+        self._prepare()
         folder, _ = bases.resolve(spec.base)
         return sizes.estimate(folder, spec, dataset, os.cpu_count() or 1)
 
     def train(self, spec: Spec, dataset: Dataset, run_dir: Path) -> Iterator[Progress]:
-        _prepare()
+        self._prepare()
         from honewheel.families.embedding.training import train
 
         return train(spec, dataset, run_dir)
 
     def open(self, base: str, version_dir: Path | None) -> EmbeddingModel:
-        _prepare()
+        self._prepare()
         from honewheel.families.embedding.predict import EmbeddingModel
 
         return EmbeddingModel(base, version_dir)
 
-
-def _prepare() -> None:
-    """What must hold before torch is imported. Raises MissingExtra."""
-    for package in _PACKAGES:
-        if find_spec(package) is None:
-            raise MissingExtra("An embedding model", package.replace("_", "-"), "embed")
-    # Threads that wait sleep: spinning ones burn the cores that other work on the machine needs.
-    # Read once, when torch loads.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    def _prepare(self) -> None:
+        """What must hold before torch is imported. Raises MissingExtra."""
+        self.require()
+        # Threads that wait sleep: spinning ones burn the cores that other work on the machine
+        # needs. Read once, when torch loads.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -1,23 +1,26 @@
 """How good embeddings are on held-out pairs, and whether they are falling together.
 
 Spearman decides which state is kept; among equal ones the area under the ROC curve. With two
-labels only, the first is the second in other clothes (docs/why/embedding-rates.md).
+labels only, the first is the second in other clothes (docs/why/how-similarity-is-judged.md).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
-SAME = 0.5  # label from which a pair counts as the same for the ROC curve
+from honewheel.tasks import ranking
+
 PROBED = 512  # pairs of random texts whose mean cosine is watched
 COLLAPSED = 0.9  # mean cosine of random texts from which hardly anything is told apart
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
+Measure = Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,21 +56,34 @@ class Best:
 
 def spearman(cosines: Floats, labels: Floats) -> float:
     """Rank correlation, ties at their mean rank; nan when either side is constant."""
-    ranks = [rankdata(side) for side in (cosines, labels)]
-    spread = [side.std() for side in ranks]
-    if not all(spread):
-        return math.nan
-    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+    return _whole(ranking.spearman, cosines, labels)
 
 
 def auc(cosines: Floats, labels: Floats) -> float:
     """P(a same pair is closer than a different one), ties count half; nan with one class."""
-    same = labels >= SAME
-    positives, negatives = int(same.sum()), int((~same).sum())
-    if not positives or not negatives:
+    return _whole(ranking.auc, cosines, labels)
+
+
+def _whole(measure: Measure, cosines: Floats, labels: Floats) -> float:
+    """A statistic of all pairs, each counted once."""
+    if not len(labels):
         return math.nan
-    above = rankdata(cosines)[same].sum() - positives * (positives + 1) / 2
-    return float(above / (positives * negatives))
+    return float(measure(cosines, labels, np.ones((1, len(labels))))[0])
+
+
+def lowest(scores: Sequence[Score], pairs: int) -> int:
+    """The place of the first of `scores` that cannot be told from the best of them.
+
+    Two scores on the same `pairs` can be told apart when their Spearmans differ by more than half
+    the standard error of one, 1.03 (1 - rho^2) / sqrt(n - 3) (Fieller et al. 1957); half, because
+    on the same pairs much of that error is shared. An undefined score is worse than any other.
+    """
+    values = [-math.inf if math.isnan(one.spearman) else one.spearman for one in scores]
+    best = max(values)
+    if best == -math.inf:
+        return 0
+    noise = 0.5 * 1.03 * (1 - best**2) / math.sqrt(max(pairs - 3, 1))
+    return next(at for at, value in enumerate(values) if value >= best - noise)
 
 
 def probe(texts: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -3,7 +3,7 @@
 A run has a method: `head` trains one matrix on cached embeddings of the base (seconds on a CPU),
 `lora` adapters in the transformer, `full` all its weights. The rate that is right differs by a
 factor of a hundred between them, and a rate that is too low leaves a model worse than its base
-(docs/why/embedding-rates.md), so by default a ladder of rates is tried on the validation pairs.
+(docs/how-to/embeddings.md), so by default a ladder of rates is tried on the validation pairs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ METHODS: tuple[str, ...] = ("head", "lora", "full")
 LOSSES: tuple[str, ...] = ("cosent", "mse", "mnrl", "cached-mnrl", "angle")
 AUTO = "auto"
 LADDERS: Mapping[str, tuple[float, ...]] = {
-    "head": (3e-4, 1e-3, 3e-3, 1e-2),
+    "head": (1e-3, 3e-3, 1e-2),
     "lora": (2e-4, 5e-4, 1e-3, 2e-3),
     "full": (2e-5, 5e-5, 1e-4, 2e-4),
 }
@@ -50,7 +50,8 @@ def _rate(method: str) -> Range:
         high=high,
         log=True,
         search=_SEARCHED[method],
-        help=f"peak rate; auto tries {ladder} on the validation pairs and takes the best",
+        help=f"peak rate; auto tries {ladder} on the validation pairs and takes the lowest of "
+        "the best",
         why="training either does not move the embeddings or destroys them",
     )
 

@@ -22,8 +22,8 @@ from honewheel import atomic
 from honewheel.errors import ConfigError, NotEnoughMemory
 from honewheel.families import checkpoints, hardware, log, modes
 from honewheel.families.embedding import base as bases
+from honewheel.families.embedding import judge, pairs
 from honewheel.families.embedding import learner as learners
-from honewheel.families.embedding import pairs
 from honewheel.families.embedding.course import Course, Given
 from honewheel.families.embedding.judge import COLLAPSED, Score
 from honewheel.families.embedding.pairs import Work
@@ -132,9 +132,11 @@ class _Run:
             self._course(self.run_dir / "rates" / f"{rate:g}", rate, self.tried)
             for rate in self.ladder
         ]
-        best = max(courses, key=lambda one: _order(one.result["score"]))
         tried = {f"{one.rate:g}": one.result["score"] for one in courses}
-        self._say(f"rate {best.rate:g} is best on the validation pairs")
+        scores = [Score(**one.result["score"]) for one in courses]
+        # Of rates that cannot be told apart the lowest has moved least from the base.
+        best = courses[judge.lowest(scores, len(self.work.val))]
+        self._say(f"rate {best.rate:g} is the lowest of the best on the validation pairs")
         if self.tried < self.updates:
             best = self._course(self.run_dir / "course", best.rate, self.updates)
         return best, tried
@@ -233,15 +235,6 @@ class _Run:
             "texts_cut": self.long,
             "retreat": result["retreat"],
         } | ({"stages": result["stages"]} if "stages" in result else {})
-
-
-def _order(score: Mapping[str, float]) -> tuple[float, float]:
-    """Scores by Spearman, then AUC; an undefined one is the worst."""
-    spearman, auc = score["spearman"], score["auc"]
-    return (
-        -math.inf if math.isnan(spearman) else spearman,
-        -math.inf if math.isnan(auc) else auc,
-    )
 
 
 def _told(score: Score) -> str:
