@@ -222,11 +222,7 @@ def run(job: Job, *, quick: bool) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     if start is not None:
         shutil.copytree(start, folder / START, dirs_exist_ok=True)
-    cpu, wall = time.process_time(), time.monotonic()
-    for progress in FAMILY.train(spec, held.dataset, folder):
-        if progress.message:
-            print(f"{job.name} {progress.step}/{progress.total} {progress.message}", flush=True)
-    took = {"cpu": time.process_time() - cpu, "wall": time.monotonic() - wall}
+    took = _train(job, spec, held.dataset, folder)
     told = json.loads((folder / "final" / "training.json").read_text())
     before = answers(job, held, start)
     after = answers(job, held, folder / "final")
@@ -250,7 +246,7 @@ def run(job: Job, *, quick: bool) -> dict[str, Any]:
         "levels": _by_level(held, after, judge),
         "baseline": {task: data.baseline(rows, held.kind) for task, rows in held.test.items()},
         "chance": {task: data.chance(rows) for task, rows in held.test.items()},
-        "verdict": verdict(held.test, before, after, judge, trained=next(iter(held.test))),
+        "verdict": verdict(held.test, before, after, judge, trained=held.dataset.tasks),
     }
     if job.part.startswith("sudoku"):
         found["by_segments"] = {
@@ -258,6 +254,19 @@ def run(job: Job, *, quick: bool) -> dict[str, Any]:
             for count in (1, 2, 4, told["realised"]["segments"])
         }
     return found
+
+
+def _train(job: Job, spec: Spec, dataset: Dataset, folder: Path) -> dict[str, float]:
+    """Seconds of the training, kept beside it: it may be done already."""
+    path = folder / "took.json"
+    if not path.is_file():
+        cpu, wall = time.process_time(), time.monotonic()
+        for progress in FAMILY.train(spec, dataset, folder):
+            if progress.message:
+                print(f"{job.name} {progress.step}/{progress.total} {progress.message}", flush=True)
+        took = {"cpu": time.process_time() - cpu, "wall": time.monotonic() - wall}
+        path.write_text(json.dumps(took))
+    return dict(json.loads(path.read_text()))
 
 
 def answers(

@@ -28,6 +28,8 @@ def test_an_unknown_name_lists_or_suggests() -> None:
         (Range(default=1e-3, low=1e-5, high=1e-2), 0.5, "outside 1e-05 .. 0.01"),
         (Range(default=1e-3, low=1e-5, high=1e-2), float("nan"), "outside"),
         (Range(default=8, low=1, high=64), 8.5, "whole number"),
+        (Range(default="auto", words=("auto",), low=1e-5, high=0.1), "best", "nor auto"),
+        (Range(default="auto", words=("auto",), low=1e-5, high=0.1), 0.5, "outside 1e-05 .. 0.1"),
         (Range(default=8, low=1, high=64), True, "not a number"),
         (Range(default="a", choices=("a", "b")), "c", "none of a, b"),
         (Range(default=True), 1, "not true or false"),
@@ -50,3 +52,9 @@ def test_a_range_says_what_is_wrong(rule: Range, value: object, problem: str) ->
 )
 def test_a_range_accepts_what_is_inside(rule: Range, value: object) -> None:
     assert rule.problem(value) is None  # type: ignore[arg-type]
+
+
+def test_a_number_may_have_words_beside_it() -> None:
+    rule = Range(default="auto", words=("auto",), low=1e-5, high=0.1)
+    assert rule.problem("auto") is rule.problem(1e-3) is None
+    assert rule.allowed == "auto, 1e-05 .. 0.1"

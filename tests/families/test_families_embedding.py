@@ -455,3 +455,15 @@ def test_an_estimate_tells_what_grows_with_what(bert: Path) -> None:
     assert full.seconds is not None
     assert longer.seconds is not None
     assert longer.seconds > 2 * full.seconds
+
+
+def test_a_course_that_was_finished_with_other_inputs_is_not_taken(
+    bert: Path, tmp_path: Path
+) -> None:
+    given = builders.spec(bert, updates=6)
+    halfway = FAMILY.train(given, builders.dataset(), tmp_path)
+    next(one for one in halfway if one.step > 7 and one.loss is not None)
+    halfway.close()  # type: ignore[attr-defined]
+    assert (tmp_path / "rates" / "0.001" / "done.json").is_file()
+    with pytest.raises(ConfigError, match="seed was 0, now 1"):
+        trained(replace(given, seed=1), tmp_path)

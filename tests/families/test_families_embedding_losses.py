@@ -118,8 +118,8 @@ def test_of_scores_that_cannot_be_told_apart_the_first_is_taken() -> None:
     def scores(*values: float) -> list[judge.Score]:
         return [judge.Score(spearman=value, auc=0.5, random=0.0) for value in values]
 
-    assert judge.lowest(scores(0.60, 0.68, 0.69), 1000) == 1  # half a standard error is 0.0085
-    assert judge.lowest(scores(0.67, 0.68, 0.69), 1000) == 1
+    assert judge.lowest(scores(0.60, 0.682, 0.69), 1000) == 1  # half a standard error is 0.0085
+    assert judge.lowest(scores(0.67, 0.682, 0.69), 1000) == 1
     assert judge.lowest(scores(0.67, 0.68, 0.69), 100) == 0
     assert judge.lowest(scores(math.nan, 0.1, math.nan), 100) == 1
     assert judge.lowest(scores(math.nan, math.nan), 100) == 0

@@ -144,6 +144,16 @@ def test_only_chooses_words_and_switches_too_and_refuses_what_has_no_bounds() ->
         Search(None, "study", RANGES, {}, {}, seed=0)
 
 
+def test_a_number_that_is_a_word_now_is_drawn_from_its_bounds() -> None:
+    rules = {"rate": Range(default="auto", words=("auto",), low=1e-6, high=1.0, search=(0.1, 0.5))}
+    now: Settings = {"rate": "auto"}
+    drawn = search.space(rules, now)
+    assert drawn == {"rate": (0.1, 0.5)}
+    study = Search(None, "word", rules, drawn, now, seed=0)
+    trial = study.step(lambda settings, _: float(settings["rate"]))  # type: ignore[arg-type]
+    assert 0.1 <= trial.score <= 0.5  # type: ignore[operator]
+
+
 def test_present_settings_outside_the_usual_part_are_inside_what_is_drawn() -> None:
     assert search.space(RANGES, NOW | {"learning_rate": 0.05}, ["learning_rate"]) == {
         "learning_rate": (1e-5, 0.05)

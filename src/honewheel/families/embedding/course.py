@@ -96,6 +96,7 @@ class Course:
         path = self.folder / DONE
         if path.is_file():
             self.result = dict(json.loads(path.read_text()))
+            checkpoints.refuse_changed(self.result["inputs"], self.inputs, self.folder)
             return self.result
         while not self._attempt():
             pass
@@ -288,6 +289,7 @@ class Course:
         kept = (self.best.step or 0) if keep_best else self.update
         stages = {} if self.mastery is None else {"stages": self.mastery.openings()}
         return stages | {
+            "inputs": self.inputs,
             "kept": kept,
             "updates": self.update,
             "planned_updates": len(self.batches),
