@@ -62,7 +62,7 @@ def from_labels(
     source: Annotated[str, typer.Option(help="Who says so.")] = "labels",
     as_json: show.Json = False,
 ) -> None:
-    """Record pairs made of labelled texts: one label is the same, two are different."""
+    """Record pairs made of labelled texts."""
     from honewheel.curate import labelled
 
     made = wheel(context).import_labelled(
@@ -101,7 +101,7 @@ def mine(
     skip: Annotated[int, typer.Option(help="Nearest candidates to pass over.")] = 0,
     as_json: show.Json = False,
 ) -> None:
-    """Find pairs that a version takes for the same and that your labels say are not."""
+    """Find pairs that a version wrongly takes for the same."""
     found = wheel(context).mine(
         file,
         out,
@@ -128,7 +128,7 @@ def edits(
     cases: Annotated[int, typer.Option(help="Pairs of each category.")] = 40,
     as_json: show.Json = False,
 ) -> None:
-    """Write adversarial edits of training texts as pairs to train on, by your policy."""
+    """Write edits of training texts as pairs to train on."""
     counts = wheel(context).pair_edits(out, task=task, cases=cases)
     show.say(", ".join(f"{count:,} {name}" for name, count in counts.items()))
     if as_json:
@@ -148,7 +148,7 @@ def report(
     suite: Annotated[str | None, typer.Option(help="Frozen suite in place of the panels.")] = None,
     as_json: show.Json = False,
 ) -> None:
-    """Show everything measurable of a version on held-out pairs: ranking, thresholds, flips."""
+    """All that can be measured of a version on held-out pairs."""
     project = wheel(context)
     with show.Watcher() as watch:
         found = project.pairs_report(
@@ -194,7 +194,7 @@ def adversarial(
     ] = None,
     as_json: show.Json = False,
 ) -> None:
-    """Show what small edits of your texts do to a similarity model, a line a category."""
+    """What small edits of your texts do to a similarity model."""
     project = wheel(context)
     with show.Watcher() as watch:
         found = project.adversarial(

@@ -86,8 +86,19 @@ def _tell(found: Any, out: Path, as_json: bool) -> None:
     who = "the oracle (exact; no model)" if found.by == "oracle" else found.by
     show.say(f"{out}: {len(found.cases)} test cases for {len(found.answers)} problems, by {who}")
     for one in wrong:
-        show.say(f"  {one.asked.subject or 'choices'}: {one.findings[0].message}")
+        show.say(
+            f"  {one.asked.subject or 'choices'}: {one.findings[0].message}{_counted(found, one)}"
+        )
     show.say("Next: review cases.csv, then honewheel testcases review FOLDER --source NAME")
+
+
+def _counted(found: Any, one: Any) -> str:
+    """How to read a finding's numbers, where they are not those of the field."""
+    if not one.asked.subject:
+        return ""
+    field = found.requirements.field(one.asked.subject)
+    first = field.units[0]
+    return "" if field.value(first) == str(first) else f" ({first} stands for {field.value(first)})"
 
 
 @testcases.command("review")

@@ -137,7 +137,10 @@ def _course(method: str) -> dict[str, Range]:
             help="epochs between looks at the validation pairs; a course has at most 30",
         ),
         "patience": Range(
-            default=6, low=1, high=1000, help="looks without improvement until training stops"
+            default=30 if head else 6,
+            low=1,
+            high=1000,
+            help="looks without improvement until training stops",
         ),
         "keep": Range(
             default="best",

@@ -132,8 +132,10 @@ class _Run:
             self._course(self.run_dir / "rates" / f"{rate:g}", rate, self.tried)
             for rate in self.ladder
         ]
-        tried = {f"{one.rate:g}": one.result["score"] for one in courses}
-        scores = [Score(**one.result["score"]) for one in courses]
+        # By where a course ended: on its way a high rate is now and then good by chance.
+        ends = [one.result["history"]["scores"][-1][1] for one in courses]
+        tried = {f"{one.rate:g}": end for one, end in zip(courses, ends, strict=True)}
+        scores = [Score(**end) for end in ends]
         # Of rates that cannot be told apart the lowest has moved least from the base.
         best = courses[judge.lowest(scores, len(self.work.val))]
         self._say(f"rate {best.rate:g} is the lowest of the best on the validation pairs")
