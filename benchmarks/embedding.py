@@ -259,7 +259,7 @@ def notes(found: Found, sizes: ours.Sizes) -> list[str]:
         "forgetting_free_*: with the default of 0, which learns intents it saw better.",
         "cpu_ratio_vs_st compares the head with the embedding of its texts included.",
         "The rival: all weights, CoSENTLoss, batches of 8, rate 5e-5 without warm-up, one epoch, "
-        "float32; st_best_spearman, where it is told, is the best on dev of 5e-5, 1e-4 and 2e-4 (seed 0).",
+        "float32; st_best_spearman, where told, is the best on dev of 5e-5, 1e-4, 2e-4 (seed 0).",
         f"Spearman's ceiling with balanced binary labels is {CEILING:.3f}; as AUC: "
         + ", ".join(
             f"{name} {rho:.3f} = {(rho / CEILING + 1) / 2:.3f}" for name, rho in TIERS.items()
