@@ -66,14 +66,14 @@ class Part:
 
 PARTS = (
     Part("5m", "5m", 4096, 54, every=True, rounds=9),
-    Part("25m", "25m", 4096, 96, only="bf16"),
     Part("dpo_5m", "5m", 4096, 48, objective="dpo"),
+    Part("25m", "25m", 4096, 96, only="bf16"),
     Part("100m", "100m", 4096, 40, rounds=3, only="bf16", pilot="25m"),
     Part("5m_32k", "5m", 32_768, 54, rounds=3, only="bf16"),
     Part("25m_32k", "25m", 32_768, 48, rounds=3, only="bf16", pilot="25m"),
     Part("5m_500", "5m", 4096, 500, rounds=2, only="fp32", pilot="5m"),
 )
-QUICK = (0, 2)  # places of the parts of a quick run
+QUICK = (0, 1)  # places of the parts of a quick run
 
 
 def main() -> int:

@@ -80,6 +80,7 @@ def _rules(axes: Any, rows: Sequence[Row]) -> None:
             axes.bar(at, np.mean(shares), 0.18, color=colour, label=label)
             axes.plot([at] * len(shares), shares, "k.", ms=3)
     axes.set_xticks(range(len(arms)), [ARMS[arm] for arm in arms])
+    axes.set_yticks(range(0, 101, 20))
     axes.set(ylabel="exact, %", title="A new rule from feedback (dots: seeds)", ylim=(0, 125))
     if arms:
         axes.legend(frameon=False, fontsize=8, ncols=2, loc="upper center")

@@ -117,10 +117,11 @@ def _feedback(rows: Sequence[Row], notes: list[str]) -> dict[str, Any]:
         ]
         verdicts = ", ".join(row["verdict"]["verdict"] for row in some)
         drops = ", ".join(f"{_drop(row):.1f}" for row in some)
+        ps = ", ".join(f"{row['verdict']['mcnemar']['latin']['p']:.2g}" for row in some)
         notes.append(
             f"feedback, {arm}: new rule "
             + ", ".join(f"{gain:+.1f}" for gain in gains)
-            + f" points by seed, old rule loses {drops}; the gate says {verdicts}"
+            + f" points by seed (McNemar p {ps}), old rule loses {drops}; the gate says {verdicts}"
         )
         name = arm.replace("-", "_")
         if arm in ("shuffled", "old-only"):

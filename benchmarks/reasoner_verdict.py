@@ -21,10 +21,10 @@ def verdict(
     after: Mapping[str, str],
     judge: Callable[..., Mapping[str, float]],
     *,
-    trained: str,
+    trained: Sequence[str],
 ) -> dict[str, Any]:
-    """The gate's verdict with `trained` as its primary task and the others as guards, and what
-    became right and wrong on each (McNemar, exact and two-sided).
+    """The gate's verdict with the tasks that were `trained` as its primary ones and the others as
+    guards, and what became right and wrong on each (McNemar, exact and two-sided).
     """
     sides = {
         task: Sides(
@@ -33,7 +33,7 @@ def verdict(
         )
         for task, items in test.items()
     }
-    evidence = measure(sides, {}, trained=[trained], policy=POLICY)
+    evidence = measure(sides, {}, trained=trained, policy=POLICY)
     decision = gate.decide(evidence, POLICY, challenger="m@2", champion="m@1")
     return {
         "verdict": decision.verdict,

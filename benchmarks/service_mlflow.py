@@ -34,19 +34,27 @@ def python() -> str | None:
 
 @contextmanager
 def server(folder: Path, port: int) -> Iterator[tuple[int, int]]:
-    """(port, pid) of a tracking server with one worker over a SQLite database."""
+    """(port, pid) of a tracking server with one worker over a SQLite database.
+
+    The pid is that of the process that answers: what runs MLflow's own jobs beside it is switched
+    off, and so not counted against it.
+    """
     words = f"-m mlflow server --host 127.0.0.1 --port {port} --workers 1"
     store = ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
     process = subprocess.Popen(
         [str(python()), *words.split(), *store, "--default-artifact-root", str(folder / "files")],
-        env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
+        env={
+            **os.environ,
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        },
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
     try:
         _wait(port)
-        yield port, process.pid
+        yield port, _answering(process.pid)
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait()
@@ -61,6 +69,16 @@ def _wait(port: int) -> None:
         except (urllib.error.URLError, OSError):
             time.sleep(1)
     raise RuntimeError(f"MLflow did not answer within {_WAIT_SECONDS} s.")
+
+
+def _answering(pid: int) -> int:
+    """The process below (or at) `pid` that runs uvicorn."""
+    words = (Path("/proc") / str(pid) / "cmdline").read_bytes().split(b"\0")
+    if b"uvicorn" in words:
+        return pid
+    below = (Path("/proc") / str(pid) / "task" / str(pid) / "children").read_text().split()
+    found = [one for child in below if (one := _answering(int(child)))]
+    return found[0] if found else 0
 
 
 def _name(number: int) -> str:

@@ -54,10 +54,10 @@ MEANINGS: Mapping[str, str] = {
     "models.NAME.trigger.max_cycles_per_week": "most cycles that start in seven days; none: any "
     "number",
     "models.NAME.trigger.hoped_gain": "gain in points that the test set must be able to show",
-    "models.NAME.trigger.every_days": "days after the last finished cycle at which the next is due, "
-    "if anything waits; takes the place of the counts above",
-    "models.NAME.schedules.light": "a section with its own `train` and `trigger`: cycles that go on "
-    "from the champion, see [schedules](../how-to/schedules.md)",
+    "models.NAME.trigger.every_days": "days after the last finished cycle at which the next is "
+    "due, if anything waits; takes the place of the counts above",
+    "models.NAME.schedules.light": "a section with its own `train` and `trigger`: cycles that go "
+    "on from the champion, see [schedules](../how-to/schedules.md)",
     "models.NAME.schedules.deep": "the same for cycles that start from the base; "
     "`trigger.every_days` is 7 by default",
     "models.NAME.upstream.url": "OpenAI-compatible endpoint that answers for this model in the "
@@ -81,8 +81,8 @@ MEANINGS: Mapping[str, str] = {
     "tasks.NAME.gate.floor": "least mean score of a challenger, in points; 0 asks nothing",
     "tasks.NAME.gate.validity_floor": "least share of valid outputs, in points; 0 asks nothing",
     "tasks.NAME.gate.metric": "what a task that scores whole panels is decided on: `auto` is the "
-    "one that fits the data, `score` the mean of the items' scores, or a metric of its kind (`auc`, "
-    "`spearman`, `average_precision`)",
+    "one that fits the data, `score` the mean of the items' scores, or a metric of its kind "
+    "(`auc`, `spearman`, `average_precision`)",
     "tasks.NAME.gate.tiers": "named floors by metric, in points, told in the report: "
     "`production = { auc = 95 }` under `[tasks.NAME.gate.tiers]`",
     "tasks.NAME.gate.require": "tiers that a challenger must reach",
@@ -153,8 +153,10 @@ MEANINGS: Mapping[str, str] = {
     "server.read_seconds": "within which the body of a request has arrived",
     "server.queue": "rows that may wait for a commit; beyond it, 429",
     "server.loaded": "versions kept in memory by the gateway",
-    "webhooks.NAME.url": "where notices are posted; `https://`, see [webhooks](../how-to/webhooks.md)",
-    "webhooks.NAME.secret_env": "environment variable that holds the secret notices are signed with",
+    "webhooks.NAME.url": "where notices are posted; `https://`, see "
+    "[webhooks](../how-to/webhooks.md)",
+    "webhooks.NAME.secret_env": "environment variable that holds the secret that notices are "
+    "signed with",
     "webhooks.NAME.events": "what it is told",
     "webhooks.NAME.models": "of which models; none: of all",
     "webhooks.NAME.private": "whether the url may lead to this machine or a private network, "

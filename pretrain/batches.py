@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from corpus import (
+    BROAD_STYLE_WEIGHTS,
     LATE_KIND_WEIGHTS,
     POLISH_KIND_WEIGHTS,
     POLISH_STYLE_WEIGHTS,
@@ -25,10 +26,12 @@ PURE_DRILL_BLOCKS = 16
 HALF_DRILL_BLOCKS = 32
 # The first block after the first turn of the schedule (train.py); from here tables come more often.
 LATE_BLOCK = 91
-# The two rounds of the polish (polish.py) start here, well behind the last block of the turns. In
-# the second, requests name languages and keywords in capitals, which the first turns never saw.
+# The three rounds of the polish (polish.py) start here, well behind the last block of the turns.
+# From the second on, requests name languages and keywords in capitals, which the turns never saw;
+# in the third, half of the styles are made up.
 POLISH_BLOCK = 1000
 PROPER_BLOCK = 2000
+BROAD_BLOCK = 3000
 PROPER_SHARE = 0.7
 EARLY_BATCH_TOKENS = 2048
 
@@ -87,7 +90,8 @@ def _bucket(encoded: list[Encoded], batch_tokens: int) -> list[list[Encoded]]:
 def block_examples(rng: random.Random, block: int) -> list[Example]:
     """The examples of a block."""
     if block >= POLISH_BLOCK:
-        weights, styles = POLISH_KIND_WEIGHTS, POLISH_STYLE_WEIGHTS
+        weights = POLISH_KIND_WEIGHTS
+        styles = POLISH_STYLE_WEIGHTS if block < BROAD_BLOCK else BROAD_STYLE_WEIGHTS
         made = [make_example(rng, weights=weights, style_weights=styles) for _ in range(BLOCK_SIZE)]
         return made if block < PROPER_BLOCK else [_proper(rng, example) for example in made]
     if block >= LATE_BLOCK:

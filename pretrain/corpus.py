@@ -37,6 +37,8 @@ POLISH_KIND_WEIGHTS: dict[str, float] = {
     "cases": 0.07,
 }
 POLISH_STYLE_WEIGHTS: dict[str, float] = {"plain": 0.65, "mixed": 0.08, "madeup": 0.27}
+# The last round (polish.py): styles that nobody has seen, half of the time.
+BROAD_STYLE_WEIGHTS: dict[str, float] = {"plain": 0.42, "mixed": 0.08, "madeup": 0.50}
 ANY_WORDS = WordSource()
 
 

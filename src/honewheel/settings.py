@@ -65,7 +65,7 @@ class Adversarial(_Section):
     """
 
     cases: Annotated[int, Field(ge=0, le=1_000)] = 0
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=10_000)] = 0
     negation: Expectation = "different"
     number: Expectation = "report"
     identifier: Expectation = "report"

@@ -59,7 +59,7 @@ def test_forget_ends_with_0_when_nothing_is_left_and_with_1_when_something_is(ru
     code, _, err = run("forget", "--event", one, "--reason", "asked")
     assert code == FAILED
     assert "remains" in err
-    assert "response.prompt (1 rows)" in err
+    assert "response.prompt (1 row)" in err
     code, out, _ = run("forget", "--event", two, "--reason", "asked", "--json")
     assert code == DONE
     assert json.loads(out)["remains"] == []

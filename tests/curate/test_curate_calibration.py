@@ -212,7 +212,7 @@ def test_where_nobody_agrees_with_anybody_everyone_keeps_the_full_say() -> None:
 
 
 @settings(deadline=None, max_examples=10)
-@given(st.integers(0, 40), st.integers(0, 40))
+@given(st.integers(0, 40), st.integers(0, 30))  # from 43 on, nobody agrees with anybody
 def test_say_falls_with_every_contradiction(agreed: int, against: int) -> None:
     def say(against: int) -> float:
         log = judged(300, 7)

@@ -81,7 +81,7 @@ def test_the_commands_exist_with_their_options() -> None:
             words = words[2:]
         if not words or words[0].startswith(("-", "[")):
             continue
-        nouns = ("suite", "dataset", "jobs", "quarantine", "keys", "webhooks")
+        nouns = "suite dataset jobs quarantine keys webhooks puzzles testcases pairs".split()
         verb = " ".join(words[:2]) if words[0] in nouns else words[0]
         assert verb in verbs, f"{page}: {words}"
         known = {word for one in docs_pages.reference.command(verb).params for word in one.opts} | {

@@ -78,7 +78,7 @@ def test_the_verbs(tmp_path, capsys):
     assert "3 rows" in capsys.readouterr().err
     assert call(words) == USAGE  # never written over
     assert "is there already" in capsys.readouterr().err
-    assert call(["puzzles", "kinds", "--json"]) == 0
+    assert call(["puzzles", "list", "--json"]) == 0
     kinds = {row["kind"] for row in json.loads(capsys.readouterr().out)}
     assert {"sudoku", "boundary-table", "pairwise"} <= kinds
     assert call(["puzzles", "make", "chess", "--task", "t", "--out", "x", "--count", "1"]) == USAGE

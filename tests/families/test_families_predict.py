@@ -95,7 +95,10 @@ def test_an_answer_cut_by_the_limit_says_so(llama: Path, tuned: Path) -> None:
 def test_a_prompt_that_fills_every_position_is_not_answered(llama: Path) -> None:
     long = Item(id="long", task="t", prompt="x" * 300, reference="", group="g")
     found = answers(llama, None, [long, *items(2)])
-    assert found["long"] == Prediction(item="long", output="", tokens=0, stopped=False)
+    answer = found["long"]
+    assert answer == Prediction(item="long", output="", tokens=0, stopped=False, asked=answer.asked)
+    assert answer.asked is not None
+    assert answer.asked > 256  # the positions that this base has
 
 
 def test_sampling_follows_seed_and_item_and_no_temperature_is_greedy(

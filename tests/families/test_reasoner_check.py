@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from reasoner_builders import FAMILY, TINY, dataset, examples, spec
 
@@ -140,6 +140,7 @@ def made(count: int, length: int, vocabulary: int, seed: int) -> PuzzleSet:
     )
 
 
+@settings(deadline=None, max_examples=30)
 @given(st.integers(1, 6), st.integers(1, 5), st.integers(2, 9), st.integers(0, 99))
 def test_what_is_written_is_read_again(
     tmp_path_factory: pytest.TempPathFactory, count: int, length: int, vocabulary: int, seed: int

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from reasoner_builders import TINY, examples
 
@@ -327,6 +327,7 @@ def test_a_folder_of_another_kind_of_model_is_refused(tmp_path: Path) -> None:
 # --- losses and optimizer -----------------------------------------------------------------------
 
 
+@settings(deadline=None, max_examples=30)
 @given(
     st.lists(st.lists(st.floats(-30, 30, width=32), min_size=4, max_size=4), min_size=2, max_size=2)
 )

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from reasoner_builders import FAMILY, TINY, dataset, examples, items, spec
 from safetensors.torch import load_file
@@ -249,6 +249,7 @@ def test_a_row_is_not_shown_before_its_time() -> None:
     assert late[8:].sum() > 0.0
 
 
+@settings(deadline=None, max_examples=30)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_what_is_shown_is_the_row_in_an_equivalent_form(seed: int) -> None:
     made = examples(3)
@@ -335,6 +336,7 @@ def test_a_version_answers_every_item_alike_in_any_company(tmp_path: Path, votes
     assert alone.output == found[asked[3].id].output
 
 
+@settings(deadline=None, max_examples=30)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_the_answer_to_an_equivalent_form_is_turned_back(seed: int) -> None:
     made = rows.learn(examples(3))

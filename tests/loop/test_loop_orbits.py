@@ -12,6 +12,7 @@ import pytest
 
 import wheels
 from honewheel.cli.app import call
+from honewheel.errors import InputError
 from honewheel.events import puzzles
 from honewheel.loop import intake
 from honewheel.tasks.puzzle import base
@@ -119,6 +120,20 @@ def test_the_oracle_judges_answers_and_corrections_by_their_prompt(
     assert not wheel.store.intake.placement(told[1]["id"]).check.valid
     wheel.cycle()
     assert reasons(wheel)["invalid target"] == 1
+
+
+def test_what_is_no_problem_is_not_recorded(wheel: Any, tmp_path: Path) -> None:
+    said = {"task": "grid", "output": "1", "thumb": 0, "source": "ana"}
+    for prompt, told in (
+        ("Draw it.", "no puzzle"),
+        ('{"puzzle": "maze", "grid": ["S..", "...", "..G"]}', "asks a 'maze'"),
+        ('{"puzzle": "sudoku", "box": [2, 2], "grid": "1"}', "1 cells"),
+    ):
+        with pytest.raises(InputError, match=told):
+            wheel.record(prompt=prompt, **said)
+    path = wheels.write_jsonl(tmp_path / "rows.jsonl", [said | {"prompt": "Draw it."}])
+    assert wheel.import_file(path).refused == 1
+    assert wheel.store.log.last_seq() == 0
 
 
 def test_a_symmetric_form_of_a_suite_item_is_held_out(wheel: Any, tmp_path: Path) -> None:

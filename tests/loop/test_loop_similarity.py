@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -124,6 +125,7 @@ def test_importing_the_same_labels_again_is_nothing_new(wheel: Any, tmp_path: Pa
     assert wheel.store.log.last_seq() == before
 
 
+@pytest.mark.slow
 def test_a_required_tier_refuses(tmp_path: Path) -> None:
     folder = project(tmp_path / "acme", require='"production"')
     with wheels.open_wheel(folder) as wheel:
@@ -173,11 +175,12 @@ def test_the_pairs_report_tells_metrics_slices_and_flips(wheel: Any) -> None:
     assert any(one["metric"] == "auc" and one["low"] > 0 for one in found["difference"])
     assert any(flip["mended"] for flip in found["flips"])
     assert found["dev_pairs"] > 20
+    assert sum(found["difficulty"]["train"]) == pytest.approx(1)
 
 
 def test_labels_kept_whole_are_unseen_in_the_test(tmp_path: Path) -> None:
     with wheels.open_wheel(project(tmp_path / "acme")) as wheel:
-        wheel.import_labelled(labelled_csv(tmp_path / "t.csv"), whole_labels=True)
+        wheel.import_labelled(labelled_csv(tmp_path / "t.csv", 8), whole_labels=True)
         intake.run(wheel.store, wheel.config, listen=lambda _: None)
         sides: dict[str, set[str]] = {}
         for event in wheel.store.log.events(["same"], wheel.store.log.last_seq()):
@@ -202,6 +205,30 @@ def test_the_diagnostic_of_any_texts(wheel: Any, tmp_path: Path) -> None:
     assert again == found
 
 
+def test_edits_to_train_on_are_of_training_texts_only(wheel: Any, tmp_path: Path) -> None:
+    out = tmp_path / "edits.jsonl"
+    counts = wheel.pair_edits(out, cases=6)
+    assert counts["negation"] == 6
+    assert not {"number", "typo"} & set(counts)  # reported, so not to be learnt
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    held = {
+        pairs.normal(text)
+        for side in ("val", "test")
+        for event in wheel.store.log.events(["same"], wheel.store.log.last_seq(), split=side)
+        for text in pairs.pair(event.response.prompt, event.response.context)
+    }
+    judged = {one["case"]["a"] for one in wheel.adversarial(against="tickets@0")["flips"]}
+    for row in rows:
+        assert pairs.normal(row["text_a"]) not in held
+        assert row["text_a"] not in judged
+        assert row["source"].startswith("edits:")
+    assert {row["same"] for row in rows if row["source"] == "edits:negation"} == {False}
+    found = wheel.import_preview(out, task="same")
+    assert found.good == len(rows)
+    with pytest.raises(InputError, match="exists already"):
+        wheel.pair_edits(out)
+
+
 def test_a_pair_is_said_and_bad_ones_are_refused(wheel: Any) -> None:
     event = wheel.say_similar("the printer jams", "paper stuck in printer", 0.7, source="ana")
     found = wheel.store.log.event(event)
@@ -220,6 +247,7 @@ def test_a_frozen_suite_shares_no_text_with_training(wheel: Any) -> None:
     frozen = pairs.pair(wheel.store.suites.get("frozen").items[0].prompt, {})[0]
     dataset = wheel.versions()[-1].dataset
     trained = wheel.store.datasets.load(dataset)
+    assert len({row.difficulty for row in trained.train}) > 20  # by the words of each pair
     for row in (*trained.train, *trained.val):
         assert pairs.normal(frozen) not in map(pairs.normal, pairs.pair(row.prompt, row.context))
     assert "held out (suite)" in {one.reason for one in wheel.store.datasets.reasons(dataset)}

@@ -145,6 +145,10 @@ def test_the_verbs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told = json.loads(capsys.readouterr().out)
     assert told["by"] == "tester@0"
     assert "guests" in told["findings"]
+    assert call([*here, *words[:-1], str(folder / "second"), "--version", "tester@0"]) == 0
+    assert "discount: 0 is not tested, which two-value asks for (1 stands for 0.5)" in (
+        capsys.readouterr().err
+    )
     text = (out / "cases.csv").read_text()
     (out / "cases.csv").write_text(text.replace(",,\n", ",ok,\n"))
     assert call([*here, "testcases", "review", str(out), "--source", "ana", "--json"]) == 0

@@ -212,7 +212,7 @@ def test_the_command_line_prints_a_table_json_and_a_picture(
 ) -> None:
     assert call(["--project", str(folder), "trend", "erd"]) == DONE
     table = capsys.readouterr().out.splitlines()
-    assert table[0].split()[:4] == ["version", "verdict", "ended", "prompts"]
+    assert table[0].split()[:5] == ["version", "by", "verdict", "ended", "prompts"]
     assert [line.split()[0] for line in table[1:]] == ["artifacts@1", "artifacts@2"]
     picture = tmp_path / "erd.png"
     words = ["--project", str(folder), "trend", "erd", "--json", "--plot", str(picture)]

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import json
 import random
-import re
 import signal
-import subprocess
-import sys
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,28 +15,7 @@ import pytest
 
 import wheels
 from honewheel.cli.app import FAILED, USAGE, call
-from server.conftest import ROW, until
-
-
-@contextmanager
-def serving(folder: Path, *flags: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A server process on a free port, and its address."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "honewheel", "-C", str(folder), "serve", "--port", "0", *flags],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    try:
-        line = process.stderr.readline()
-        found = re.search(r"http://127\.0\.0\.1:\d+", line)
-        assert found is not None, line + process.stderr.read()
-        yield process, found[0]
-    finally:
-        process.kill()
-        process.wait()
-        process.stderr.close()
+from server.conftest import ROW, serving, until
 
 
 def send(url: str, data: Any) -> Any:
@@ -55,12 +29,17 @@ def send(url: str, data: Any) -> Any:
 def test_it_serves_until_it_is_asked_to_stop(folder: Path) -> None:
     with serving(folder) as (process, url):
         assert send(url, ROW)["seq"] == 1
+        with urllib.request.urlopen(f"{url}/v1/status", timeout=30) as answer:
+            request = answer.headers["x-request-id"]
         process.send_signal(signal.SIGTERM)
         assert process.stderr is not None
         assert "everything acknowledged is on disk" in process.stderr.read()
         assert process.wait(60) == 0
     with wheels.open_wheel(folder) as wheel:
         assert wheel.store.log.last_seq() == 2
+    (log,) = (folder / ".honewheel" / "logs").glob("*-serve.log")
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [line["route"] for line in lines if line.get("request") == request] == ["GET /v1/status"]
 
 
 def test_it_does_not_start_where_it_must_not(

@@ -18,7 +18,11 @@ def new(number: int) -> New:
 def test_an_outlet_is_told_from_when_it_is_first_known(store: Store) -> None:
     assert store.outbox.since("webhook:a", NOW) == NOW
     assert store.outbox.since("webhook:a", NOW + LONG) == NOW
-    store.outbox.put("webhook:a", [], NOW + LONG, NOW + LONG)
+    store.outbox.put("webhook:a", [], NOW + LONG, NOW + LONG)  # nothing new: nothing is written
+    assert store.outbox.since("webhook:a", NOW + 2 * LONG) == NOW
+    store.outbox.put("webhook:a", [], NOW + 30 * LONG, NOW + 30 * LONG)
+    assert store.outbox.since("webhook:a", NOW) == NOW + 30 * LONG
+    store.outbox.put("webhook:a", [new(1)], NOW + LONG, NOW + LONG)
     assert store.outbox.since("webhook:a", NOW + 2 * LONG) == NOW + LONG
     assert store.outbox.since("mlflow", NOW + 2 * LONG) == NOW + 2 * LONG
 

@@ -104,7 +104,7 @@ def test_the_baseline_covers_a_part():
     assert found["valid"] == 0
 
 
-@pytest.mark.parametrize("size", TASK.sizes)
+@pytest.mark.parametrize("size", ["3x3", "4x3"])
 def test_made_problems_have_every_level_and_differ(size):
     made = TASK.generate(size, "pairs", None, np.random.default_rng(0))
     some = list(itertools.islice(made, 60))
@@ -133,7 +133,7 @@ def test_an_impossible_problem_is_refused(entries, told):
 
 def test_what_fits_no_size_is_refused_with_the_sizes():
     with pytest.raises(ParseError, match="3 parameters of 3 levels with 2 forbidden pairs; 4"):
-        ask(Model((2, 2, 2, 2, 2), frozenset()))
+        ask(Model((2,) * 6, frozenset()))
 
 
 def test_an_array_that_does_not_fit_is_no_target():

@@ -91,6 +91,20 @@ def test_a_case_too_many_is_removed(folder):
         review.read(folder)
 
 
+def test_a_value_with_both_verdicts_is_two_cases_of_which_one_is_removed(tmp_path):
+    found = requirements.read(SHIPPED)
+    asked = problems(found, "two-value")
+    outputs = solved(asked)
+    outputs[0] = RIGHT + "\n12,reject"
+    formats.write(collect(found, asked, outputs, "reasoner@1"), tmp_path / "cases")
+    rows = lines(tmp_path / "cases")
+    twice = [row for row in rows if (row["subject"], row["value"]) == ("guests", "12")]
+    assert len({row["case"] for row in twice}) == 2
+    twice[1]["review"] = "remove"
+    save(tmp_path / "cases", rows)
+    assert review.read(tmp_path / "cases")[0].correction == RIGHT
+
+
 def test_all_ok_is_accepted_and_a_part_of_it_is_not(folder):
     rows = lines(folder)
     nights = [row for row in rows if row["subject"] == "nights"]

@@ -37,12 +37,13 @@ class _Flow(TyperGroup):
     """Lists the verbs in the order of the flow, in sections."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        width = formatter.width - 6 - max(map(len, VERBS))
         for title, verbs in SECTIONS.items():
+            longest = max(10, *map(len, verbs.split()))
+            width = formatter.width - 6 - longest
             with formatter.section(title):
                 rows = [(verb, self.commands[verb]) for verb in verbs.split()]
                 formatter.write_dl(
-                    [(verb.ljust(11), one.get_short_help_str(width)) for verb, one in rows]
+                    [(verb.ljust(longest), one.get_short_help_str(width)) for verb, one in rows]
                 )
 
 

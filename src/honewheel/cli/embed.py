@@ -22,7 +22,7 @@ def embed(
     out: Annotated[Path, typer.Option("--out", help="Folder of the index.")],
     as_json: show.Json = False,
 ) -> None:
-    """Index the texts of a file: vectors with the version that made them.
+    """Index the texts of a file: vectors and who made them.
 
     Run again to add texts, or to go on where it was stopped.
     """
@@ -60,7 +60,7 @@ def search_similar(
     most: Annotated[int, typer.Option("--most", "-k", min=1, help="Neighbours to show.")] = 10,
     as_json: show.Json = False,
 ) -> None:
-    """Show the texts of an index nearest to one, with their cosines."""
+    """The texts of an index that are nearest to a text."""
     found = wheel(context).search_similar(text, index, most=most)
     if as_json:
         show.out([as_dict(one) for one in found])

@@ -62,7 +62,7 @@ def from_labels(
     source: Annotated[str, typer.Option(help="Who says so.")] = "labels",
     as_json: show.Json = False,
 ) -> None:
-    """Record pairs made of labelled texts: one label is the same, two are different."""
+    """Record pairs made of labelled texts."""
     from honewheel.curate import labelled
 
     made = wheel(context).import_labelled(
@@ -101,7 +101,7 @@ def mine(
     skip: Annotated[int, typer.Option(help="Nearest candidates to pass over.")] = 0,
     as_json: show.Json = False,
 ) -> None:
-    """Find pairs that a version takes for the same and that your labels say are not."""
+    """Find pairs that a version wrongly takes for the same."""
     found = wheel(context).mine(
         file,
         out,
@@ -120,6 +120,23 @@ def mine(
         show.say(f"Look through {out}, then: honewheel import {out}")
 
 
+@pairs.command("edits")
+def edits(
+    context: typer.Context,
+    out: Annotated[Path, typer.Option(help="JSONL to write, for `honewheel import`.")],
+    task: Task = None,
+    cases: Annotated[int, typer.Option(help="Pairs of each category.")] = 40,
+    as_json: show.Json = False,
+) -> None:
+    """Write edits of training texts as pairs to train on."""
+    counts = wheel(context).pair_edits(out, task=task, cases=cases)
+    show.say(", ".join(f"{count:,} {name}" for name, count in counts.items()))
+    if as_json:
+        show.out({"pairs": counts, "file": str(out)})
+    else:
+        show.say(f"Look through {out}, then: honewheel import {out}")
+
+
 @pairs.command("report")
 def report(
     context: typer.Context,
@@ -131,7 +148,7 @@ def report(
     suite: Annotated[str | None, typer.Option(help="Frozen suite in place of the panels.")] = None,
     as_json: show.Json = False,
 ) -> None:
-    """Show everything measurable of a version on held-out pairs: ranking, thresholds, flips."""
+    """All that can be measured of a version on held-out pairs."""
     project = wheel(context)
     with show.Watcher() as watch:
         found = project.pairs_report(
@@ -150,6 +167,8 @@ def report(
     for one in found["difference"]:
         show.say(_difference(one))
     show.say(f"thresholds, of {found['dev_pairs']:,} validation pairs: {_limits(found)}")
+    if found["difficulty"] and found["difficulty"]["told"]:
+        show.say(found["difficulty"]["told"])
     flips = found["flips"]
     broken = sum(not one["mended"] for one in flips)
     show.say(f"{len(flips):,} pairs flipped: {broken:,} broken, {len(flips) - broken:,} mended")
@@ -175,7 +194,7 @@ def adversarial(
     ] = None,
     as_json: show.Json = False,
 ) -> None:
-    """Show what small edits of your texts do to a similarity model, a line a category."""
+    """What small edits of your texts do to a similarity model."""
     project = wheel(context)
     with show.Watcher() as watch:
         found = project.adversarial(

@@ -12,13 +12,13 @@ from honewheel.cli.app import app, wheel
 from honewheel.records import as_dict
 
 puzzles = typer.Typer(
-    no_args_is_help=True, help="Problems with an exact answer: list the kinds, make and score some."
+    no_args_is_help=True, help="Problems with an exact answer: kinds, making, scoring."
 )
 app.add_typer(puzzles, name="puzzles", rich_help_panel=None)
 
 
-@puzzles.command("kinds")
-def puzzles_kinds(as_json: show.Json = False) -> None:
+@puzzles.command("list")
+def puzzles_list(as_json: show.Json = False) -> None:
     """List the kinds with their sizes, rules and levels."""
     from honewheel.tasks.puzzle import base
 
@@ -38,7 +38,7 @@ def puzzles_kinds(as_json: show.Json = False) -> None:
 
 @puzzles.command("make")
 def puzzles_make(
-    kind: Annotated[str, typer.Argument(help="Kind, as `honewheel puzzles kinds` lists it.")],
+    kind: Annotated[str, typer.Argument(help="Kind, as `honewheel puzzles list` tells it.")],
     task: Annotated[str, typer.Option(help="Task the rows are for.")],
     count: Annotated[int, typer.Option(help="How many rows to learn from.")] = 0,
     out: Annotated[Path | None, typer.Option(help="JSONL file for them, to import.")] = None,
@@ -52,9 +52,10 @@ def puzzles_make(
     seed: Annotated[int, typer.Option(help="The same seed makes the same problems.")] = 0,
     as_json: show.Json = False,
 ) -> None:
-    """Make problems with their exact answers: rows to learn from, items that judge.
+    """Make problems with their exact answers.
 
-    No two of them are symmetric, so the items are new to whoever learns from the rows.
+    There are rows to learn from and items that judge. No two of them are symmetric, so the items
+    are new to whoever learns from the rows.
     """
     from honewheel.events import puzzles as files
     from honewheel.tasks.puzzle.generate import Order
@@ -87,7 +88,10 @@ def puzzles_score(
     ] = None,
     as_json: show.Json = False,
 ) -> None:
-    """Score a version on a suite: exact and valid answers by difficulty, a baseline and chance."""
+    """Score a version on a suite, by difficulty.
+
+    Exact and valid answers beside a trivial baseline and chance.
+    """
     with show.Watcher() as watch:
         found = wheel(context).solved(suite, version, against, on_progress=watch)
     if as_json:
@@ -127,7 +131,7 @@ def puzzles_sequences(
     seed: Annotated[int, typer.Option(help="Draws the rows of the corpus.")] = 0,
     as_json: show.Json = False,
 ) -> None:
-    """Convert pairs of varying length into problems of one length, for a reasoner.
+    """Convert pairs of varying length into problems of one length.
 
     A pair is prompt and completion, or input_sequence and target_sequence; a file may hold both.
     """
@@ -165,7 +169,10 @@ def puzzles_from_arrays(
     ] = False,
     as_json: show.Json = False,
 ) -> None:
-    """Turn a published puzzle data set (npy files and dataset.json) into rows."""
+    """Turn a published puzzle data set into rows.
+
+    It is a folder of npy files and a dataset.json, one a split.
+    """
     from honewheel.events import puzzle_arrays
 
     rows = puzzle_arrays.to_rows(folder, kind=kind, task=task, out=out, name=name, every=every)
@@ -181,7 +188,10 @@ def puzzles_to_arrays(
     out: Annotated[Path, typer.Option(help="Folder of the split to write.")],
     as_json: show.Json = False,
 ) -> None:
-    """Turn rows into a puzzle data set as it is published (npy files and dataset.json)."""
+    """Turn rows into a puzzle data set as it is published.
+
+    It is a folder of npy files and a dataset.json.
+    """
     from honewheel.events import puzzle_arrays
 
     rows = puzzle_arrays.to_arrays(file, out)

@@ -12,7 +12,7 @@ from honewheel.cli.app import app, wheel
 from honewheel.errors import InputError
 
 testcases = typer.Typer(
-    no_args_is_help=True, help="Test cases from requirements; what reviewers say of them back."
+    no_args_is_help=True, help="Test cases from requirements, and reviews of them."
 )
 app.add_typer(testcases, name="testcases", rich_help_panel=None)
 
@@ -41,7 +41,10 @@ def cases_make(
     task: Tasks = None,
     as_json: show.Json = False,
 ) -> None:
-    """Write the test cases of a requirements file as CSV, Gherkin and pytest."""
+    """Write the test cases of a requirements file.
+
+    They are written as CSV to review, as Gherkin and as pytest.
+    """
     from honewheel.testcases import formats
     from honewheel.testcases.reference import by_oracle
 
@@ -83,8 +86,19 @@ def _tell(found: Any, out: Path, as_json: bool) -> None:
     who = "the oracle (exact; no model)" if found.by == "oracle" else found.by
     show.say(f"{out}: {len(found.cases)} test cases for {len(found.answers)} problems, by {who}")
     for one in wrong:
-        show.say(f"  {one.asked.subject or 'choices'}: {one.findings[0].message}")
+        show.say(
+            f"  {one.asked.subject or 'choices'}: {one.findings[0].message}{_counted(found, one)}"
+        )
     show.say("Next: review cases.csv, then honewheel testcases review FOLDER --source NAME")
+
+
+def _counted(found: Any, one: Any) -> str:
+    """How to read a finding's numbers, where they are not those of the field."""
+    if not one.asked.subject:
+        return ""
+    field = found.requirements.field(one.asked.subject)
+    first = field.units[0]
+    return "" if field.value(first) == str(first) else f" ({first} stands for {field.value(first)})"
 
 
 @testcases.command("review")
@@ -95,7 +109,10 @@ def cases_review(
     task: Tasks = None,
     as_json: show.Json = False,
 ) -> None:
-    """Record what was changed in cases.csv as feedback, for the next cycle to learn from."""
+    """Record what was changed in cases.csv as feedback.
+
+    The next cycle learns from it.
+    """
     events = wheel(context).review_cases(folder, source=source, tasks=task or ())
     if as_json:
         show.out(events)

@@ -79,7 +79,7 @@ def diff(
     outputs: Annotated[int, typer.Option(min=0, help="Differing answers shown.")] = 5,
     as_json: show.Json = False,
 ) -> None:
-    """Two versions side by side: data, training, scores and answers."""
+    """Two versions side by side: data, scores and answers."""
     found = wheel(context).diff(left, right, outputs=outputs)
     if as_json:
         show.out(found)

@@ -46,7 +46,7 @@ def try_(
 
 @webhooks.command()
 def send(context: typer.Context, as_json: show.Json = False) -> None:
-    """Send all that waits now, what was given up too; a worker does so by itself.
+    """Send all that waits now, and what was given up.
 
     Exit code 1 when something was not taken.
     """

@@ -37,9 +37,10 @@ def vectors(texts: Sequence[str]) -> Any:
     weight = np.log1p(len(texts) / np.maximum(count, 1)).astype(np.float32)
     data = weight[columns] if columns else np.zeros(0, dtype=np.float32)
     rows = np.repeat(np.arange(len(texts)), np.diff(starts))
-    length = np.sqrt(np.bincount(rows, weights=data**2, minlength=len(texts)))
-    data = (data / np.maximum(length, 1e-12)[rows]).astype(np.float32)
-    return csr_array((data, columns, starts), shape=(len(texts), max(1, len(places))))
+    squares = np.zeros(len(texts))
+    np.add.at(squares, rows, data**2)
+    scaled = (data / np.sqrt(np.maximum(squares, 1e-24))[rows]).astype(np.float32)
+    return csr_array((scaled, columns, starts), shape=(len(texts), max(1, len(places))))
 
 
 def similarities(found: Any) -> Iterator[tuple[int, Floats]]:

@@ -60,7 +60,7 @@ def of(rows: Sequence[tuple[str, str, float]]) -> Floats:
     if not rows:
         return np.zeros(0)
     cosines = lexical.of_pairs([(a, b) for a, b, _ in rows]).astype(float)
-    found: Floats = np.abs(cosines - np.array([said for _, _, said in rows]))
+    found: Floats = np.abs(cosines - np.array([number for _, _, number in rows]))
     return found
 
 
@@ -86,8 +86,8 @@ def warnings(train: Sequence[Example], held_out: Sequence[Item]) -> tuple[str, .
     """A sentence for each task of pairs whose training is easier or harder than its test."""
     found = []
     for task in sorted({row.task for row in train}):
-        ours = _said([row for row in train if row.task == task])
-        theirs = _asked([item for item in held_out if item.task == task])
+        ours = said([row for row in train if row.task == task])
+        theirs = asked([item for item in held_out if item.task == task])
         if ours and theirs and (one := shift(ours, theirs)).differ:
             found.append(f"{task}: {one.told}")
     return tuple(found)
@@ -117,11 +117,13 @@ def _pair(row: Example) -> tuple[str, str, float] | None:
     return None if both is None or number is None else (*both, number)
 
 
-def _said(rows: Sequence[Example]) -> list[tuple[str, str, float]]:
+def said(rows: Sequence[Example]) -> list[tuple[str, str, float]]:
+    """(text, text, what was said) of the rows that are pairs."""
     return [found for row in rows if (found := _pair(row)) is not None]
 
 
-def _asked(items: Sequence[Item]) -> list[tuple[str, str, float]]:
+def asked(items: Sequence[Item]) -> list[tuple[str, str, float]]:
+    """(text, text, what was said) of the items that are pairs."""
     found = []
     for item in items:
         both, number = pairs.texts(item.prompt, item.context), _number(item.reference)

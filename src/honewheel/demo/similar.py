@@ -43,7 +43,7 @@ def run(
     started, cpu = time.monotonic(), time.process_time()
     stage = Stage(folder, command, say)
     judged, held = tickets.parted(seed)
-    _prepare(folder, seed, base)
+    prepare(folder, seed, base)
     intents = len({one.label for one in judged})
     say(
         f"A project in {folder}. A team has sorted {len(judged)} support tickets into {intents}\n"
@@ -78,12 +78,12 @@ def run(
     }
 
 
-def _prepare(folder: Path, seed: int, base: str) -> None:
+def prepare(folder: Path, seed: int, base: str, *, cases: int = CASES) -> None:
     """honewheel.toml, the sorted tickets, the suite and the poisoned batch."""
     judged, held = tickets.parted(seed)
     folder.mkdir(parents=True, exist_ok=True)
     texts = {
-        "honewheel.toml": tickets.settings(base=base, cases=CASES, seed=seed),
+        "honewheel.toml": tickets.settings(base=base, cases=cases, seed=seed),
         "tickets.csv": tickets.table(judged),
         "suite.jsonl": tickets.suite(held, seed=seed),
         "poisoned.jsonl": tickets.poison(judged, count=POISON, seed=seed),

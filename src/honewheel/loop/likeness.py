@@ -13,6 +13,7 @@ from typing import Any
 
 from honewheel import plugins
 from honewheel.config import Config
+from honewheel.curate import pair_difficulty
 from honewheel.errors import ConfigError, NotEnoughData
 from honewheel.evaluate import pairs
 from honewheel.evaluate.compare import compare
@@ -94,6 +95,7 @@ def report(
         "version": one.name,
         "against": other.name,
         "dev_pairs": len(dev),
+        "difficulty": _difficulty(store, one, items),
         "thresholds": {name: limits[name] for name in (one.name, other.name)},
         "scores": {
             name: asdict(pairs.scores(held[name], by_id, limits[name]))
@@ -127,6 +129,18 @@ def _items(store: Store, config: Config, task: str, suite: str | None) -> list[I
             "(honewheel suite import FILE --task TASK) is held out whole."
         )
     return items
+
+
+def _difficulty(store: Store, version: Version, items: Sequence[Item]) -> dict[str, Any] | None:
+    """How hard a version's training pairs are beside the held-out ones; None of the bare base."""
+    if version.dataset is None:
+        return None
+    trained = pair_difficulty.said(store.datasets.load(version.dataset).train)
+    asked = pair_difficulty.asked(items)
+    if not trained or not asked:
+        return None
+    found = pair_difficulty.shift(trained, asked)
+    return {**asdict(found), "told": found.told if found.differ else ""}
 
 
 def _trained_labels(store: Store, version: Version) -> set[str]:

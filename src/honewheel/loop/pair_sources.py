@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,8 +13,10 @@ from honewheel.atomic import write_file
 from honewheel.curate import dedup, labelled, pair_mining, pair_split
 from honewheel.curate.labelled import Labelled, Made
 from honewheel.errors import InputError, NotEnoughData, NotFound
+from honewheel.evaluate.adversarial import cases
 from honewheel.events import files, ingest
 from honewheel.protocols import Embedding
+from honewheel.settings import Adversarial
 from honewheel.store import Store
 from honewheel.tasks import pairs as pairs_of
 from honewheel.tasks import ranking
@@ -21,6 +24,7 @@ from honewheel.tasks.pairs import as_prompt
 from honewheel.tasks.similarity import Similarity
 
 BATCH = 500  # pairs a transaction
+EDITS_SEED = 10_000  # beyond the seeds that a project gives its diagnostic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +139,48 @@ def mine(
     held = len(texts) - len(ours)
     more = {"held out, or would be": held} if held else {}
     return replace(found, dropped={**found.dropped, **more})
+
+
+def edits(store: Store, task: str, out: Path, asked: Adversarial, count: int) -> dict[str, int]:
+    """Adversarial edits of training texts, written as rows for `honewheel import`.
+
+    The diagnostic edits held-out texts with the seed of the settings; these are others, so that
+    what is trained on is none of what judges.
+    """
+    if out.exists():
+        raise InputError(f"{out} exists already; nothing was written.")
+    if count < 1:
+        raise InputError(f"cases is {count}; it is at least 1 a category.")
+    texts = {
+        one
+        for event in store.log.events([task], store.log.last_seq(), split="train")
+        if event.placement is not None and event.placement.quarantined is None
+        for one in pairs_of.texts(event.response.prompt, event.response.context) or ()
+    }
+    found = cases.make(
+        texts,
+        policy={name: is_ for name, is_ in asked.policy.items() if is_ != "report"},
+        per_category=count,
+        seed=asked.seed + EDITS_SEED,
+        antonyms=asked.antonyms,
+    )
+    # Where only case differs there is nothing to learn: the pair would be refused.
+    found = tuple(one for one in found if pairs_of.normal(one.a) != pairs_of.normal(one.b))
+    if not found:
+        raise NotEnoughData(f"{task} has no training texts to edit yet; record pairs first.")
+    rows = (
+        {
+            "text_a": case.a,
+            "text_b": case.b,
+            "same": case.expected == "same",
+            "source": f"edits:{case.category}",
+            "source_kind": "simulated",
+        }
+        for case in found
+    )
+    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
+    write_file(out, "".join(lines).encode())
+    return dict(Counter(case.category for case in found))
 
 
 def _trains(store: Store, task: str, text: str) -> bool:

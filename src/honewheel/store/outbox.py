@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from honewheel.records import AliasMove, Cycle, Json
 from honewheel.store import tables
@@ -21,6 +21,7 @@ from honewheel.store.jobs import Job
 from honewheel.store.tables import notice as _notice
 from honewheel.store.tables import outlet as _outlet
 
+MOVE = timedelta(days=1)  # a look that finds nothing writes where it began only now and then
 State: TypeAlias = Literal["waiting", "sent", "given up"]
 
 
@@ -67,8 +68,13 @@ class Outbox:
 
     def since(self, name: str, now: datetime) -> datetime:
         """From when on an outlet is told; one that is new, from now on."""
+        query = select(_outlet.c.since).where(_outlet.c.name == name)
+        with self._db.read() as connection:
+            found: datetime | None = connection.scalar(query)
+        if found is not None:  # nearly always: a look that finds nothing writes nothing
+            return found
         with self._db.write("outbox") as connection:
-            found = connection.scalar(select(_outlet.c.since).where(_outlet.c.name == name))
+            found = connection.scalar(query)
             if found is None:
                 connection.execute(insert(_outlet).values(name=name, since=now))
             return found or now
@@ -104,12 +110,14 @@ class Outbox:
             )
 
     def put(self, name: str, found: Sequence[New], now: datetime, since: datetime) -> int:
-        """Make the notices that are new; how many. The next look may begin at `since`."""
+        """Make the notices that are new; how many. Then the next look may begin at `since`."""
+        with self._db.read() as connection:
+            began = connection.scalar(select(_outlet.c.since).where(_outlet.c.name == name))
+            fresh = {one.key for one in found} - _known(connection, name, found)
+        if not fresh and began is not None and since - began < MOVE:
+            return 0
         with self._db.write("outbox") as connection:
-            known: set[str] = set()
-            for some in chunks([one.key for one in found]):
-                query = select(_notice.c.key).where(_notice.c.outlet == name)
-                known |= set(connection.scalars(query.where(_notice.c.key.in_(some))))
+            known = _known(connection, name, found)
             ready = self._db.now(connection)
             rows = [
                 {
@@ -193,3 +201,12 @@ class Outbox:
             query = query.where(_notice.c.outlet == name)
         with self._db.read() as connection:
             return [Notice(**row._mapping) for row in connection.execute(query)]
+
+
+def _known(connection: Connection, name: str, found: Sequence[New]) -> set[str]:
+    """Keys of `found` that an outlet has a notice of."""
+    known: set[str] = set()
+    for some in chunks([one.key for one in found]):
+        query = select(_notice.c.key).where(_notice.c.outlet == name)
+        known |= set(connection.scalars(query.where(_notice.c.key.in_(some))))
+    return known

@@ -63,12 +63,12 @@ def ceiling(positives: float) -> float:
 
 
 def equivalent_auc(rho: float, positives: float) -> float:
-    """The AUC that a Spearman `rho` of two classes is, however it was computed.
+    """The AUC that a Spearman `rho` of two classes is; ties among the answers make it approximate.
 
     >>> round(equivalent_auc(0.504, 0.5), 3)
     0.791
     """
-    return (1 + rho / ceiling(positives)) / 2
+    return min(1.0, max(0.0, (1 + rho / ceiling(positives)) / 2))
 
 
 def binary(expected: Floats) -> bool:

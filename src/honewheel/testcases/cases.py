@@ -109,7 +109,8 @@ def _combination(found: Requirements, row: Sequence[int]) -> tuple[str, dict[str
 
 def _case(asked: Asked, value: str, entered: Mapping[str, str], expected: str) -> Case:
     technique = "boundary" if asked.kind == BOUNDARY else "pairwise"
-    identity = digest([asked.kind, asked.subject, value])[:8]
+    # A version may give one value both verdicts; these are two cases, one of them wrong.
+    identity = digest([asked.kind, asked.subject, value, expected])[:8]
     return Case(
         id=f"{technique}-{identity}",
         subject=asked.subject or CHOICES,

@@ -90,6 +90,22 @@ class Compared(Said, Embedded):
                 skip=skip,
             )
 
+    def pair_edits(
+        self, out: str | Path, *, task: str | None = None, cases: int = 40
+    ) -> dict[str, int]:
+        """Write edits of training texts to `out`, as rows to import; the number by category.
+
+        The categories and what they are come from the task's `adversarial` section; reported ones
+        are left out. Texts and seed are never those of the diagnostic. Raises InputError,
+        NotEnoughData, ConfigError.
+        """
+        from honewheel.loop import intake, likeness, pair_sources
+
+        name = likeness.task_of(self.config, task)
+        intake.run(self.store, self.config, listen=nobody)
+        asked = self.config.task(name).adversarial
+        return pair_sources.edits(self.store, name, Path(out), asked, cases)
+
     def pairs_report(
         self,
         task: str | None = None,

@@ -61,7 +61,8 @@ def _scored(record: Record, reading: Reading) -> list[Row]:
     first, second = _names(record)
     a, b = text(record, first), text(record, second)
     about = {key: text(record, key) for key in _LABELS if record.get(key) not in (None, "")}
-    source = {key: record[key] for key in ("source", "id") if isinstance(record.get(key), str)}
+    kept = ("source", "source_kind", "id", "created_at")
+    source = {key: record[key] for key in kept if isinstance(record.get(key), str)}
     return [tasked(record, reading) | source | row(a, b, _similarity(record, reading), about)]
 
 

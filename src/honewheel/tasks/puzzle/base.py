@@ -145,10 +145,18 @@ class PuzzleTask(ABC):
 
     def group_keys(self, prompt: str, context: Mapping[str, str]) -> tuple[str, ...]:
         """The orbit: symmetric problems are one question. () for a prompt that is no problem."""
+        return _orbit(self.kind, prompt, tuple(sorted(context.items())))
+
+    def refuse(self, prompt: str, context: Mapping[str, str]) -> str | None:
+        """Why the prompt is no problem of this kind; None when it is one."""
         try:
-            return (digest([self.kind, of(prompt).canonical(prompt, context)]),)
-        except ParseError:
-            return ()
+            kind = fields(prompt)[0]
+            of(prompt)
+        except ParseError as error:
+            return str(error)
+        if kind != self.kind:
+            return f"The prompt asks a {kind!r}; this task is of kind {self.kind!r}."
+        return None
 
     def band(self, prompt: str, context: Mapping[str, str]) -> str | None:
         """The problem's level; None for a prompt that is no problem."""
@@ -263,6 +271,14 @@ def kinds() -> dict[str, PuzzleTask]:
     """Every registered puzzle kind by its name."""
     found = {name: plugins.task(name) for name in plugins.names(plugins.TASKS)}
     return {name: one for name, one in found.items() if isinstance(one, PuzzleTask)}
+
+
+@lru_cache(maxsize=65_536)  # a build asks for the same keys several times
+def _orbit(kind: str, prompt: str, context: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    try:
+        return (digest([kind, of(prompt).canonical(prompt, dict(context))]),)
+    except ParseError:
+        return ()
 
 
 def _known() -> str:
