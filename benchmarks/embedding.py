@@ -46,7 +46,7 @@ HELD = 20.0  # weight_decay of a head that is to keep what the base can do
 BEST: dict[str, Any] = {
     "method": "full",
     "loss": "mse",
-    "epochs": 1,
+    "epochs": 2,
     "learning_rate": 2e-4,
     "encoder_dropout": 0.0,
 }
