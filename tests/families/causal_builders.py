@@ -170,7 +170,8 @@ def adapter(base: Path, folder: Path, seed: int, targets: str = "all-linear") ->
     """A version of `base` whose adapter says something: neither of its matrices is zero."""
     import torch
 
-    from honewheel.families.causal_lm import adapters, loading
+    from honewheel.families import adapters
+    from honewheel.families.causal_lm import loading
 
     chosen = {"rank": 4, "alpha": 64, "dropout": 0.0, "rslora": False, "quantisation": "none"}
     model = adapters.attach(

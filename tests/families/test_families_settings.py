@@ -58,7 +58,7 @@ def test_a_setting_is_what_the_run_really_had(llama: Path, tmp_path: Path) -> No
     assert found["planned_updates"] == 12
     same = ("schedule", "restarts", "max_grad_norm", "weight_decay", "precision", "checkpointing")
     expected = {key: asked[key] for key in (*same, "learning_rate", "rank", "dropout")}
-    expected |= {"optimizer": "Adafactor", "warmup_updates": 6, "scale": 3.0}
+    expected |= {"optimizer": "Adafactor", "warmup_updates": 6, "scaling": 3.0}
     expected |= {"target_modules": ["q_proj", "v_proj"]}
     assert found["realised"].items() >= expected.items()
     saved = load_file(tmp_path / "run" / "final" / "adapter_model.safetensors")

@@ -179,7 +179,7 @@ def test_realised_settings_are_read_back_from_optimizer_and_adapter(
     assert found == {
         "objective": "sft",
         "rank": 4,
-        "scale": 3.0,  # 6 / sqrt(4)
+        "scaling": 3.0,  # 6 / sqrt(4)
         "dropout": 0.1,
         "learning_rate": 3e-3,
         "weight_decay": 0.01,

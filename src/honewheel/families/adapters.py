@@ -132,7 +132,7 @@ def realised(model: Any) -> dict[str, Json]:
     layer = next(part for part in model.modules() if isinstance(part, LoraLayer))
     return {
         "rank": layer.r["default"],
-        "scale": layer.scaling["default"],
+        "scaling": layer.scaling["default"],
         "dropout": float(getattr(layer.lora_dropout["default"], "p", 0.0)),
         "target_modules": sorted({name.rpartition(".")[2] for name in config.target_modules}),
     }
