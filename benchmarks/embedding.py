@@ -286,6 +286,15 @@ def _verdict(found: Found, name: str) -> str:
     return f"Spearman {gain:+.3f} [{low:+.3f}, {high:+.3f}], {verdict}."
 
 
+def diagnostic() -> dict[str, Any]:
+    """What adversarial.py measured last of the diagnostic's cost, told beside the rest."""
+    path = results_file.FOLDER / "adversarial.json"
+    if not path.is_file():
+        return {}
+    name = "adversarial_cpu_s_1000"
+    return {name: json.loads(path.read_text())["metrics"][name]}
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--data", type=Path, default=os.environ.get("HONEWHEEL_DATA"))
@@ -312,7 +321,7 @@ def main() -> None:
         else:
             in_a_process(name, given.data)
     found = Found(kept)
-    measured = metrics(found, seeds)
+    measured = metrics(found, seeds) | diagnostic()
     if given.quick:
         for key, value in measured.items():
             print(f"{key:32} {value['value']:.4g} {value['unit']}")
