@@ -212,7 +212,7 @@ def test_where_nobody_agrees_with_anybody_everyone_keeps_the_full_say() -> None:
 
 
 @settings(deadline=None, max_examples=10)
-@given(st.integers(0, 40), st.integers(0, 30))  # from 43 on, nobody agrees with anybody
+@given(st.integers(0, 40), st.integers(0, 400))
 def test_say_falls_with_every_contradiction(agreed: int, against: int) -> None:
     def say(against: int) -> float:
         log = judged(300, 7)
@@ -223,6 +223,17 @@ def test_say_falls_with_every_contradiction(agreed: int, against: int) -> None:
         return raters.say(log).get("eve", 1.0)
 
     assert 0 <= say(against + 5) <= say(against) <= 1
+
+
+def test_a_flood_of_contradictions_silences_its_source_and_nobody_else() -> None:
+    flood = [
+        event(number, feedback=(said("thumb", 0.0, source="eve"), said("thumb", 1.0)))
+        for number in range(5000)
+    ]
+    before, after = raters.say(judged(300, 7)), raters.say([*judged(300, 7), *flood])
+    assert after["eve"] == 0
+    assert after.get("ana", 1.0) > 0.9  # whom it contradicts
+    assert after["coin"] == pytest.approx(before["coin"], abs=0.01)  # nor does it shield anybody
 
 
 def test_accepting_what_does_not_parse_is_a_contradiction_and_rejecting_what_does_is_none() -> None:
