@@ -15,6 +15,7 @@ from causal_builders import dataset, items, spec
 from honewheel.errors import Damaged
 from honewheel.families import adapters, modes
 from honewheel.families.causal_lm import loading, memory
+from honewheel.families.causal_lm.cache import argument
 from honewheel.families.causal_lm.family import CausalLM
 from honewheel.records import Decoding, Item, Prediction
 
@@ -155,3 +156,24 @@ def test_rows_answered_at_once_shrink_with_the_memory_there_is(
     for free, rows in ((None, 64), (10**12, 64), (40 * each, 10), (1, 1)):
         monkeypatch.setattr(memory, "available", lambda free=free: free)
         assert memory.rows_in_cache(llama, 100) == rows
+
+
+class Before:
+    def forward(self, input_ids: object, past_key_values: object = None) -> None: ...
+
+
+class Since:
+    def forward(self, input_ids: object, cache: object = None) -> None: ...
+
+
+class Adapted:
+    def forward(self, *args: object, **kwargs: object) -> None: ...
+
+    def get_base_model(self) -> Since:
+        return Since()
+
+
+def test_the_cache_is_handed_over_by_the_name_that_this_release_of_transformers_knows() -> None:
+    assert argument(Before()) == "past_key_values"
+    assert argument(Since()) == "cache"
+    assert argument(Adapted()) == "cache"  # as a model with an adapter does

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import torch
@@ -52,3 +53,10 @@ def growing_cache(config: Any) -> DynamicCache:
         GrowingLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers
     ]
     return cache
+
+
+def argument(model: Any) -> str:
+    """What `model.forward` calls its cache: transformers 5.24 renamed `past_key_values`."""
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    named = inspect.signature(base.forward).parameters
+    return "cache" if "cache" in named else "past_key_values"

@@ -21,7 +21,7 @@ from honewheel import atomic
 from honewheel.families import adapters, weights
 from honewheel.families.causal_lm import base as bases
 from honewheel.families.causal_lm import memory
-from honewheel.families.causal_lm.cache import growing_cache
+from honewheel.families.causal_lm.cache import argument, growing_cache
 from honewheel.families.causal_lm.render import Renderer
 from honewheel.families.causal_lm.shared import Shared
 from honewheel.records import Decoding, Item, Prediction
@@ -140,15 +140,15 @@ class CausalModel:
         ids, mask = _left_padded([row.prompt for row in rows], self.renderer.pad)
         ids, mask = ids.to(device), mask.to(device)
         positions = (mask.cumsum(1) - 1).clamp(min=0)
-        cache = growing_cache(model.config)
+        cache, named = growing_cache(model.config), argument(model)
         while True:
             output = model(
                 input_ids=ids,
                 attention_mask=mask,
                 position_ids=positions,
-                past_key_values=cache,
                 use_cache=True,
                 logits_to_keep=1,
+                **{named: cache},
             )
             tokens = _choose(output.logits[:, -1].float(), temperature, rows)
             yield [
