@@ -175,6 +175,7 @@ def test_a_range_message_tells_method_and_place(project: Path) -> None:
 def test_an_empty_table_is_shown_as_what_it_is(project: Path) -> None:
     found = config.load(project, environment={})
     assert origin(found, "curate.trust") == ({}, "default")
+    assert origin(found, "models.artifacts.schedules.deep") == (None, "default")
     assert not any(value.path.endswith(".train") for value in found.values)
 
 

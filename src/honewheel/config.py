@@ -372,7 +372,7 @@ def _values(settings: Settings, origins: Mapping[str, str]) -> tuple[Value, ...]
 
 def _origin(path: str, origins: Mapping[str, str]) -> str:
     """Where a value was set; what a schedule does not say was set with the model."""
-    of_the_model = re.sub(r"\.schedules\.(light|deep)\b", "", path)
+    of_the_model = re.sub(r"\.schedules\.(light|deep)(?=\.)", "", path)
     return origins.get(path) or origins.get(of_the_model, "default")
 
 
