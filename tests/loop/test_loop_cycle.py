@@ -93,6 +93,38 @@ def test_a_cycle_without_anything_new_says_so(wheel: Any) -> None:
     assert len(wheel.cycles()) == 1
 
 
+def test_only_settings_that_change_its_result_are_a_reason_for_a_cycle(wheel: Any) -> None:
+    wheel.cycle()
+    for flag in (
+        "models.artifacts.trigger.min_new=7",
+        "models.artifacts.trigger.quiet_hours=08:00-09:00",
+        'models.artifacts.watch.mode="canary"',
+        "models.artifacts.watch.cooldown_hours=1",
+        "models.artifacts.schedules.deep.trigger.every_days=3",
+        "models.artifacts.train.start=base",  # what it is anyway
+        'project.name="other"',
+    ):
+        with (
+            wheels.open_wheel(wheel.config.root, flag) as changed,
+            pytest.raises(NothingNew, match="no setting that its result is made from"),
+        ):
+            changed.cycle()
+    assert len(wheel.cycles()) == 1
+    for number, flag in enumerate(
+        (
+            "models.artifacts.train.steps=4",
+            "models.artifacts.gate.min_gain=2",
+            "tasks.ddl.gate.floor=1",
+            "curate.replay_share=0.1",
+            "evaluate.newest_days=3",
+        ),
+        start=2,
+    ):
+        with wheels.open_wheel(wheel.config.root, flag) as changed:
+            changed.cycle()
+        assert len(wheel.cycles()) == number, flag
+
+
 def test_a_new_suite_is_something_new(wheel: Any, tmp_path: Path) -> None:
     wheel.cycle()
     path = wheels.write_jsonl(tmp_path / "more.jsonl", wheels.suites(35, seed=77)["ddl"])

@@ -305,3 +305,39 @@ def test_it_is_the_same_on_postgresql(tmp_path: Path, postgres_url: str) -> None
         seqs = [event.seq for event in wheel.store.log.events(None, 1 << 60)]
         assert seqs == list(range(1, 203, 2))
         assert live.as_("admin").get("/v1/audit").json["audit"]
+
+
+def test_a_writer_cannot_decide_a_trial_with_answers_of_its_own(folder: Path) -> None:
+    """Claims that the version on trial answers badly: from a writer none counts."""
+    flags = ("models.artifacts.watch.mode=shadow", "models.artifacts.watch.share=0.99")
+    with wheels.open_wheel(folder, *flags) as wheel, running(wheel) as live:
+        wheels.fill(wheel, folder)
+        assert wheel.cycle().verdict == "promote"
+        base = {"task": "ddl", "source": "app"}
+
+        def claims(name: str, **mark: object) -> list[dict[str, Any]]:
+            found: list[dict[str, Any]] = []
+            for number in range(60):
+                asked = base | {"prompt": f"table {number} of the shop, says {name}"}
+                seen = "None" if number == 0 and not mark else f"{name}-seen-{number}"
+                good = {"id": seen, "output": "CREATE TABLE a (b int);", "version": "artifacts@0"}
+                bad: Any = {"output": "CREATE TABEL", "version": "artifacts@1"}
+                marks = {"decoding": dict.fromkeys(mark, seen)} if mark else {}
+                bad |= marks | {"id": f"{name}-unseen-{number}"}
+                found += [asked | good, asked | bad]
+            return found
+
+        def standing() -> Any:
+            wheel.due()  # takes in what has arrived
+            return wheel.watch("artifacts")[0]
+
+        before = standing()
+        for role in ("writer", "reviewer"):
+            told = live.as_(role).post("/v1/feedback", claims(role, shadow_of=True)).json
+            assert (told["stored"], told["refused"]) == (60, 60)
+            assert "operator's key" in told["rows"][1]["error"]
+        assert live.as_("writer").post("/v1/feedback", claims("plain")).json["refused"] == 0
+        assert standing() == before
+        told = live.as_("operator").post("/v1/feedback", claims("gateway", shadow_of=True)).json
+        assert told["refused"] == 0
+        assert standing()["ended"] == "rolled back"

@@ -29,10 +29,10 @@ from honewheel.errors import (
 )
 from honewheel.evaluate.measure import Sides, measure
 from honewheel.gate import Evidence
-from honewheel.loop import diagnosis, material, policies, promotion, proof, ready
+from honewheel.loop import diagnosis, fresh, material, policies, promotion, proof, ready
 from honewheel.loop import start as starts
 from honewheel.loop.journal import Journal
-from honewheel.loop.registry import CHAMPION, ensure_champion
+from honewheel.loop.registry import ensure_champion
 from honewheel.loop.start import Start
 from honewheel.loop.turn import Listener, Turn
 from honewheel.records import (
@@ -83,7 +83,7 @@ def run(
     Raises:
         ConfigError: the model has no such schedule.
         StoreBusy: another cycle of this model is running.
-        NothingNew: no feedback has arrived and no setting changed since the last cycle.
+        NothingNew: nothing that a cycle's result is made from changed since the last one.
         NotEnoughData: too little to learn from.
         MissingExtra: this machine cannot train the model's family; no cycle is begun.
         HonewheelError: any failure; the cycle is marked failed with the message, except when the
@@ -118,18 +118,13 @@ def _start(
 ) -> Cycle:
     now, seq = clock(), store.log.last_seq()
     previous = next(iter(store.cycles.list(model, 1)), None)
-    if previous and previous.state == "done" and previous.as_of_seq == seq:
-        same = previous.config == _frozen(config) and _still_stands(store, previous)
-        ruled = store.held.last()
-        same = same and (ruled is None or ruled <= previous.as_of)
-        forgotten = store.erasure.last()
-        same = same and (forgotten is None or forgotten <= previous.as_of)
-        if same and _measured(store, previous) == proof.suites(store, config, model):
-            raise NothingNew(
-                "Nothing to do: no feedback or suite has arrived and no setting has changed since "
-                f"cycle {previous.number} of {model} ({previous.verdict}). Record feedback "
-                "(honewheel record, honewheel import FILE) and run the cycle again."
-            )
+    if previous and fresh.stale(store, config, model, previous, seq):
+        raise NothingNew(
+            "Nothing to do: no feedback or suite has arrived since "
+            f"cycle {previous.number} of {model} ({previous.verdict}), and no setting that its "
+            "result is made from has changed. Record feedback "
+            "(honewheel record, honewheel import FILE) and run the cycle again."
+        )
     number = store.cycles.next_number(model)
     cycle = Cycle(
         id=f"{model}-{number:04d}",
@@ -151,24 +146,6 @@ def _frozen(config: Config) -> dict[str, Json]:
     concerns who is served and how.
     """
     return config.settings.model_dump(mode="json", exclude=_NOT_KEPT)
-
-
-def _still_stands(store: Store, cycle: Cycle) -> bool:
-    """Whether the champion is still the one that a finished cycle left."""
-    decision = store.versions.decision(cycle.id)
-    move = store.versions.alias(cycle.model, CHAMPION)
-    if decision is None or move is None:
-        return False
-    left = decision.challenger if decision.verdict == "promote" else decision.champion
-    trial = store.deployments.current(cycle.model)
-    standing = {move.version} if trial is None else {move.version, trial.version}
-    return left in {f"{cycle.model}@{number}" for number in standing}
-
-
-def _measured(store: Store, cycle: Cycle) -> list[str]:
-    """Hashes of the frozen suites a cycle was measured on."""
-    found = store.cycles.step(cycle.id, "build")
-    return [hashed for _, hashed in found[1]["suites"]] if found else []
 
 
 def _turn(turn: Turn) -> Decision:

@@ -1,25 +1,24 @@
 """What the trigger asks of the store: what waits, what could be measured, what ran lately.
 
 Counts are those of the build: a waiting example is a correction that would be a new row, read with
-the same rules. The cost is that of what arrived since the last finished cycle.
+the same rules. The cost is that of what arrived since this process looked last (see waiting.py).
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
 
 from honewheel import schedules
 from honewheel.config import Config
-from honewheel.curate import acceptance, panel, reward, rows, synthetic
-from honewheel.curate.rows import Row
+from honewheel.curate import acceptance
 from honewheel.errors import StoreBusy
 from honewheel.loop import drift, intake, trigger
-from honewheel.loop.trigger import Due, Panel, State, Sums
-from honewheel.records import Cycle, Event, Progress
+from honewheel.loop.trigger import Due, Panel, State
+from honewheel.loop.waiting import Waiting
+from honewheel.records import Cycle, Progress
 from honewheel.store import Store
 
 # The rate of false alarms, over all tasks of a model, each time somebody looks.
@@ -29,11 +28,19 @@ DRIFT_ROWS = 400  # newest feedback rows on each side of the last cycle that are
 Listener = Callable[[Progress], None]
 
 
-def due(store: Store, config: Config, model: str, now: datetime, listen: Listener) -> Due:
+def due(
+    store: Store,
+    config: Config,
+    model: str,
+    now: datetime,
+    listen: Listener,
+    waiting: Waiting | None = None,
+) -> Due:
     """Whether a cycle of `model` is due at `now`; what has arrived is taken in first.
 
     Of a model with schedules, the answer of the first that is due, the deep one before the light
-    one; when none is, both say why.
+    one; when none is, both say why. Who looks often keeps a `waiting`, so that each look reads only
+    what was said since the one before.
 
     Raises:
         ConfigError: quiet_hours or timezone cannot be read.
@@ -42,14 +49,15 @@ def due(store: Store, config: Config, model: str, now: datetime, listen: Listene
     told = []
     for name in schedules.of(config.model(model)[1]):
         own = config.scheduled(model, name)
-        seen = state(store, own, model, listen, name)
+        seen = state(store, own, model, listen, name, waiting)
         found = trigger.due(seen, own.model(model)[1].trigger, now)
         told.append(replace(found, schedule=name))
         if found.fire:
             return told[-1]
     if told:
         return _neither(told)
-    return trigger.due(state(store, config, model, listen), config.model(model)[1].trigger, now)
+    seen = state(store, config, model, listen, None, waiting)
+    return trigger.due(seen, config.model(model)[1].trigger, now)
 
 
 def _neither(told: Sequence[Due]) -> Due:
@@ -60,7 +68,12 @@ def _neither(told: Sequence[Due]) -> Due:
 
 
 def state(
-    store: Store, config: Config, model: str, listen: Listener, schedule: str | None = None
+    store: Store,
+    config: Config,
+    model: str,
+    listen: Listener,
+    schedule: str | None = None,
+    waiting: Waiting | None = None,
 ) -> State:
     """Everything the trigger decides on, read from the store.
 
@@ -73,16 +86,14 @@ def state(
     if unfinished != "running":  # a running cycle has taken in what there was
         intake.run(store, config, listen)
     last = store.trends.last_done(model, without=without)
-    found = _Arrived(config, model)
-    for event in _arrived(store, settings.tasks, last):
-        found.add(event)
+    found = (waiting or Waiting()).look(store, config, model, last, schedule)
     counts = store.log.counts()["tasks"]
     most = settings.trigger.max_cycles_per_week or 1
     recent = store.cycles.list(model, most, without=without)
     ended = [cycle.finished_at or cycle.started_at for cycle in recent]
     return State(
-        waiting=found.waiting(),
-        panel=_panel(store, config, model, last, found.prompts()),
+        waiting=found.waiting,
+        panel=_panel(store, config, model, last, found.prompts),
         recorded={task: counts[task]["feedback"] for task in settings.tasks if task in counts},
         drift=(*_drift(store, settings.tasks, last), *drift.confirmed(store, model)),
         starts=tuple(cycle.started_at for cycle in recent),
@@ -110,76 +121,6 @@ def _unfinished(store: Store, model: str) -> Literal["", "running", "cut short"]
             return "cut short"
     except StoreBusy:
         return "running"
-
-
-def _arrived(store: Store, tasks: Sequence[str], last: Cycle | None) -> Iterator[Event]:
-    """Events that were spoken of since the last finished cycle, each once."""
-    up_to, seen = store.log.last_seq(), set[str]()
-    for page in store.trends.spoken_of(tasks, last.as_of_seq if last else 0, up_to):
-        fresh = [name for name in page if name not in seen]
-        seen.update(fresh)
-        yield from store.log.events(tasks, up_to, fresh)
-
-
-def _waits(row: Row) -> bool:
-    """Whether a row is something new to learn that somebody said: made-up rows make nothing due."""
-    said = row.corrected and not row.source.startswith(synthetic.SOURCE)
-    return said and row.example.split == "train"
-
-
-class _Arrived:
-    """What arrived, by group: the newest correction to train on, and prompts for the test panel."""
-
-    def __init__(self, config: Config, model: str) -> None:
-        self.settings = config.settings.curate
-        self.check = intake.checker(config)
-        self.newest: dict[tuple[str, str], datetime] = {}
-        self.oldest: dict[tuple[str, str], datetime] = {}
-        self.held: dict[str, set[str]] = {task: set() for task in config.model(model)[1].tasks}
-
-    def add(self, event: Event) -> None:
-        if event.placement is not None and event.placement.split == "test":
-            for item in panel.panel(
-                [event],
-                check=self.check,
-                size=None,
-                min_value=self.settings.min_value,
-                exclude_sources=self.settings.unheard,
-            ):
-                self.held[item.task].add(item.group)
-        elif (row := self._row(event)) is not None:
-            key = row.example.task, row.example.group
-            self.newest[key] = max(row.at, self.newest.get(key, row.at))
-            self.oldest[key] = min(row.at, self.oldest.get(key, row.at))
-
-    def _row(self, event: Event) -> Row | None:
-        """The new training row that an event offers, by the rules of the build."""
-        offered, _ = rows.gather(
-            [event],
-            checks=self.check,
-            min_value=self.settings.min_value,
-            used=frozenset(),
-            exclude_sources=self.settings.unheard,
-        )
-        wanted = [row for row in offered if _waits(row)]
-        return next(iter(wanted), None)
-
-    def waiting(self) -> dict[str, Sums]:
-        """Sums by task. Only ratios of weights matter, so the newest of all has weight 1."""
-        half_life = self.settings.half_life_days
-        days = math.inf if half_life == "auto" else half_life  # "auto" is settled by the build
-        latest = max(self.newest.values(), default=None)
-        found: dict[str, Sums] = {}
-        for key in sorted(self.newest):
-            assert latest is not None
-            age = (latest - self.newest[key]) / timedelta(days=1)
-            weight = reward.weight(age, days, copies=0)
-            found[key[0]] = found.get(key[0], Sums()).add(weight, self.oldest[key])
-        return found
-
-    def prompts(self) -> dict[str, int]:
-        """New prompts for the test panel, by task."""
-        return {task: len(groups) for task, groups in self.held.items()}
 
 
 def _panel(

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 from honewheel.config import Config
 from honewheel.curate import acceptance, trust
 from honewheel.evaluate.trial import Arm, Record
-from honewheel.records import Event
+from honewheel.records import SHADOW_OF, Event
 from honewheel.store import Store
 from honewheel.store.deployments import Deployment
 
-SHADOW_OF: Final = "shadow_of"  # key of Response.decoding: the response users saw
 RECORD_ROWS = 2_000  # newest feedback rows on a champion that make its record
 
 
@@ -54,11 +52,12 @@ def _pairs(store: Store, found: Deployment, up_to: int) -> tuple[list[Outcome], 
     version = f"{found.model}@{found.version}"
     rows = store.deployments.shadowed(version, found.cursor, up_to)
     answers = _events(store, [name for _, name in rows], up_to)
-    partners = {name: str(one.response.decoding.get(SHADOW_OF)) for name, one in answers.items()}
+    marks = {name: one.response.decoding.get(SHADOW_OF) for name, one in answers.items()}
+    partners = {name: mark for name, mark in marks.items() if isinstance(mark, str)}
     seen = _events(store, sorted(set(partners.values())), up_to)
     page = []
     for seq, name in rows:
-        old, new = seen.get(partners[name]), answers[name]
+        old, new = seen.get(partners.get(name, "")), answers[name]
         if old is None or old.placement is None or new.placement is None:
             continue
         if old.response.version == f"{found.model}@{found.baseline}":

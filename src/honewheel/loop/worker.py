@@ -34,6 +34,7 @@ from honewheel.errors import (
     TrainingStopped,
 )
 from honewheel.loop import drift, due, ready, watch
+from honewheel.loop.waiting import Waiting
 from honewheel.records import Decision, Json, Progress
 from honewheel.store import Store
 from honewheel.store.jobs import Job
@@ -71,6 +72,7 @@ class Worker:
     stop: threading.Event = field(default_factory=threading.Event)
     tell: Tell = quietly
     name: str = field(default_factory=name)
+    waiting: Waiting = field(default_factory=Waiting)
     _unready: set[str] = field(default_factory=set)
 
     def run(self, *, once: bool = False) -> int:
@@ -132,7 +134,7 @@ class Worker:
             job, _ = self.store.jobs.add(drift.MEASURE, model, reason=why, asked=asked)
             self._told("queued", job=job.id, model=model, why=why)
             return
-        found = due.due(self.store, self.config, model, self.clock(), lambda _: None)
+        found = due.due(self.store, self.config, model, self.clock(), lambda _: None, self.waiting)
         if found.fire:
             job, new = add(self.store, model, found.schedule, "; ".join(found.reasons))
             if new:

@@ -30,6 +30,7 @@ from honewheel.records.examples import (
 from honewheel.records.learning import Decoding, Estimate, Prediction, Progress, Spec, Version
 from honewheel.records.plain import Json, as_dict, count, digest, utc
 from honewheel.records.said import (
+    SHADOW_OF,
     Check,
     Event,
     Fact,
@@ -44,6 +45,7 @@ from honewheel.records.said import (
 )
 
 __all__ = [
+    "SHADOW_OF",
     "AliasMove",
     "ApiKey",
     "Check",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from honewheel.records.plain import Json
 
@@ -15,6 +15,10 @@ FeedbackKind: TypeAlias = Literal[
     "rating", "thumb", "correction", "finding", "signal", "comment", "preferred"
 ]
 SourceKind: TypeAlias = Literal["person", "validator", "signal", "simulated"]
+
+# Key of Response.decoding: the response users saw while this one answered unseen. Trials rest on
+# it, so of what comes over HTTP only an operator's rows may bring it.
+SHADOW_OF: Final = "shadow_of"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

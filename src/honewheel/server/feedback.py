@@ -16,8 +16,10 @@ from honewheel.config import Config
 from honewheel.errors import AlreadyRecorded, InputError
 from honewheel.events.accept import accept_or_reason
 from honewheel.events.ingest import MAX_BYTES, Entry
+from honewheel.records import SHADOW_OF
 from honewheel.server.access import Access, Caller
 from honewheel.server.answers import Refused
+from honewheel.server.keys import may
 from honewheel.server.writer import Outcome, Writer
 from honewheel.store.arrivals import Arrival, Stored
 from honewheel.wheel import Wheel
@@ -112,17 +114,34 @@ class Feedback:
         """(status, JSON) of one request. Raises Refused, StoreError; nothing is stored then."""
         rows = split(body, content_type)
         self._access.spend(caller, len(rows.raw))
-        taken = [self._taken(raw) for raw in rows.raw]
+        taken = [self._taken(raw, caller) for raw in rows.raw]
         arrivals = [_arrival(one, caller) for one in taken if isinstance(one, Entry)]
         stored = iter(await self._writer.put(arrivals) if arrivals else ())
         found = [next(stored) if isinstance(one, Entry) else one for one in taken]
         return _batch(found) if rows.batch else _single(found[0])
 
-    def _taken(self, raw: bytes | memoryview) -> Entry | InputError:
+    def _taken(self, raw: bytes | memoryview, caller: Caller) -> Entry | InputError:
         data = read_row(raw)
         if isinstance(data, InputError):
             return data
-        return accept_or_reason(self._config, data, self._clock())
+        found = accept_or_reason(self._config, data, self._clock())
+        return _claim(found, caller) or found
+
+
+def _claim(found: Entry | InputError, caller: Caller) -> InputError | None:
+    """Why a caller may not send what a row claims to be; None when it claims nothing.
+
+    What a version on trial answered in the shadow decides the trial, and nobody saw it: whoever
+    could send such a row could keep a bad version, or have a good one taken back.
+    """
+    if not isinstance(found, Entry) or found.response is None:
+        return None
+    if SHADOW_OF not in found.response.decoding or may(caller.role, "operator"):
+        return None
+    return InputError(
+        f"decoding.{SHADOW_OF} marks an answer that the gateway asked a version on trial for, and "
+        "decides the trial: leave it out, or send it with an operator's key"
+    )
 
 
 def _arrival(found: Entry, caller: Caller) -> Arrival:

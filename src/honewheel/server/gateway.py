@@ -23,7 +23,7 @@ from starlette.responses import Response, StreamingResponse
 
 from honewheel.errors import HonewheelError, InputError
 from honewheel.ids import ulid
-from honewheel.records import Decoding, Item, Prediction, Version
+from honewheel.records import SHADOW_OF, Decoding, Item, Prediction, Version
 from honewheel.server import answers, chat, embeddings
 from honewheel.server.access import Caller
 from honewheel.server.answers import Refused
@@ -189,9 +189,9 @@ class Gateway:
         text = "".join(until(iter([found.output]), chat.stops(job.body)))
         answer = replace(
             job.answer,
-            id=f"{job.answer.id}.shadow",
+            id=f"{chat.PREFIX[job.kind]}{ulid()}",  # a name nobody can take before it
             version=shadow.name,
-            decoding={**job.answer.decoding, "shadow_of": job.answer.id},
+            decoding={**job.answer.decoding, SHADOW_OF: job.answer.id},
         )
         if why := await self._recorder.record(answer, text):
             _log.warning("the shadow's answer to %s is not recorded: %s", job.answer.id, why)

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Text, delete, func, insert, select, update
 
-from honewheel.records import digest
+from honewheel.records import SHADOW_OF, digest
 from honewheel.store import tables
 from honewheel.store.columns import JsonText
 from honewheel.store.db import CHUNK, Database, chunks
@@ -19,7 +19,7 @@ from honewheel.store.totals import add_totals
 
 SHORTEST = 16  # characters of a text that is looked for: shorter ones stand anywhere
 WHY = "was forgotten"
-_MADE_OF = ("sampled", "shadow_of")  # keys of Response.decoding: answers nobody asked for
+_MADE_OF = ("sampled", SHADOW_OF)  # keys of Response.decoding: answers nobody asked for
 
 
 @dataclass(frozen=True, slots=True)

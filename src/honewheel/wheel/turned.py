@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from honewheel.records import AliasMove, Cycle, Decision, Progress
 from honewheel.wheel.base import Opened, nobody
 
 if TYPE_CHECKING:
+    from honewheel.loop.waiting import Waiting
     from honewheel.store.jobs import Job
 
 _log = logging.getLogger(__name__)
@@ -58,12 +60,20 @@ class Turned(Opened):
     ) -> Due:
         """Whether a cycle of a model is due now, why or why not, and when to look again.
 
-        What has arrived is taken in first. A call of `cycle` never asks this.
+        What has arrived is taken in first; asked again, it reads only what was said since. A call
+        of `cycle` never asks this.
         """
         from honewheel.loop import due
 
         name = self.config.model(model)[0]
-        return due.due(self.store, self.config, name, self.clock(), on_progress)
+        waiting = self._waiting
+        return due.due(self.store, self.config, name, self.clock(), on_progress, waiting)
+
+    @cached_property
+    def _waiting(self) -> Waiting:
+        from honewheel.loop.waiting import Waiting
+
+        return Waiting()
 
     def _report_failure(self, model: str) -> None:
         """Write how far a failed cycle got; the error that ended it is what the caller sees."""
@@ -165,7 +175,13 @@ class Turned(Opened):
         heard = tell or worker.quietly
         with sending(self.store, self.config, self.clock, heard):
             return worker.Worker(
-                self.store, self.config, self.cycle, self.clock, stop or threading.Event(), heard
+                self.store,
+                self.config,
+                self.cycle,
+                self.clock,
+                stop or threading.Event(),
+                heard,
+                waiting=self._waiting,
             ).run(once=once)
 
     def queue(
