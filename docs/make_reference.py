@@ -3,8 +3,9 @@
     python docs/make_reference.py           rewrites the tables
     python docs/make_reference.py --check   says which page is out of date, and ends with 1
 
-A page holds `<!-- begin: NAME -->` and `<!-- end -->`; what stands between them is replaced. What a
-setting means is told here, because the code tells only what it may be.
+A page holds `<!-- begin: NAME -->` and `<!-- end -->`; what stands between them is replaced. Which
+names a page has to hold follows from the code (`wanted`): where one is missing, both commands say
+so and end with 1. What a setting means is told here, because the code tells only what it may be.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -345,10 +347,39 @@ def fill(text: str) -> str:
     return BLOCK.sub(block, text)
 
 
+def wanted(page: str) -> list[str]:
+    """Names of the blocks that a page has to hold: each section, method, objective and verb."""
+    if page == "cli.md":
+        return [f"options {verb}" for verb in ("before a verb", *verbs())]
+    found = [f"settings {name}" for name in Settings.model_fields]
+    for family in families():
+        for method in plugins.family(family).methods:
+            rules = plugins.family(family).ranges(method)
+            objectives = rules["objective"].choices if "objective" in rules else ()
+            others = (one for one in objectives if one != rules["objective"].default)
+            found += [f"hyperparameters {family} {method} {one}".rstrip() for one in ("", *others)]
+    return found
+
+
+def families() -> list[str]:
+    """The families that come with the package; what plug-ins bring, they tell themselves."""
+    points = entry_points(group=plugins.FAMILIES)
+    return sorted(one.name for one in points if one.dist and one.dist.name == "honewheel")
+
+
+def missing(page: str, text: str) -> list[str]:
+    """Blocks that the page `page`, which reads `text`, has to hold and does not."""
+    there = {found["name"] for found in BLOCK.finditer(text)}
+    return [name for name in wanted(page) if name not in there]
+
+
 def main() -> int:
     stale = []
     for page in (PAGES / "configuration.md", PAGES / "cli.md"):
         text = page.read_text(encoding="utf-8")
+        if lacking := missing(page.name, text):
+            print(f"{page.name} has no block {', '.join(lacking)}; write its heading and markers")
+            return 1
         if (made := fill(text)) != text:
             stale.append(page.name)
             if "--check" not in sys.argv:

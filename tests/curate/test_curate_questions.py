@@ -27,7 +27,7 @@ def symmetric(count: int, seed: int = 0) -> list[tuple[str, str]]:
     puzzle = base.of(one.prompt)
     inputs = np.repeat(puzzle.encode(one.prompt, {})[None], count, 0)
     labels = np.repeat(puzzle.target(one.prompt, {}, one.answer)[None], count, 0)
-    moved = zip(*puzzle.augment(inputs, labels, rng), strict=True)
+    moved = zip(*base.augment(puzzle, inputs, labels, rng), strict=True)
     found = []
     for given_cells, answer in moved:
         grid = puzzle.decode(one.prompt, {}, given_cells).replace("\n", "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from dataclasses import fields
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
@@ -37,6 +38,22 @@ def test_a_changed_table_would_be_noticed() -> None:
         assert reference.fill(stale) == page("configuration.md")
 
 
+@pytest.mark.parametrize("name", ["configuration.md", "cli.md"])
+def test_a_block_that_is_missing_is_named(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for other in ("configuration.md", "cli.md"):
+        (tmp_path / other).write_text(page(other), encoding="utf-8")
+    monkeypatch.setattr(reference, "PAGES", tmp_path)
+    assert reference.main() == 0
+    for block in reference.wanted(name):
+        lacking = page(name).replace(f"<!-- begin: {block} -->", "")
+        assert reference.missing(name, lacking) == [block]
+    (tmp_path / name).write_text(lacking, encoding="utf-8")
+    assert reference.main() == 1
+    assert block in capsys.readouterr().out
+
+
 def test_every_verb_has_its_section() -> None:
     told = re.findall(r"^### `honewheel (.+)`$", page("cli.md"), re.MULTILINE)
     assert sorted(told) == sorted(VERBS)
@@ -66,11 +83,13 @@ def test_every_setting_is_told_and_none_that_is_gone() -> None:
         assert f"## `[{section}" in page("configuration.md")
 
 
-def test_every_hyperparameter_is_told() -> None:
-    for method in plugins.family("causal-lm").methods:
-        part = page("configuration.md").partition(f'### `method = "{method}"`')[2].split("\n##")[0]
+@pytest.mark.parametrize("family", reference.families())
+def test_every_hyperparameter_is_told(family: str) -> None:
+    for method in plugins.family(family).methods:
+        block = f"<!-- begin: hyperparameters {family} {method} -->"
+        part = page("configuration.md").partition(block)[2].partition("<!-- end -->")[0]
         told = re.findall(r"^\| `([a-z_]+)` \|", part, re.M)
-        assert told == list(plugins.family("causal-lm").ranges(method))
+        assert told == list(plugins.family(family).ranges(method))
 
 
 @pytest.mark.parametrize("objective", ["dpo", "kto"])

@@ -131,12 +131,12 @@ def test_a_run_that_does_not_fit_is_refused_with_the_bytes_of_each_part(
 ) -> None:
     needed = FAMILY.estimate(spec(llama), dataset())
     assert needed.low_bytes < needed.total_bytes < needed.high_bytes
-    monkeypatch.setattr(memory, "available", lambda: needed.high_bytes)
+    monkeypatch.setattr(hardware, "available", lambda: needed.high_bytes)
     assert list(FAMILY.check(spec(llama), dataset())) == []
-    monkeypatch.setattr(memory, "available", lambda: needed.total_bytes)
+    monkeypatch.setattr(hardware, "available", lambda: needed.total_bytes)
     (close,) = FAMILY.check(spec(llama), dataset())
     assert (close.code, close.severity) == ("memory", "warning")
-    monkeypatch.setattr(memory, "available", lambda: needed.total_bytes - 1)
+    monkeypatch.setattr(hardware, "available", lambda: needed.total_bytes - 1)
     (found,) = FAMILY.check(spec(llama), dataset())
     assert (found.code, found.severity) == ("memory", "error")
     assert f"about {needed.total_bytes / 1e9:.2f} GB" in found.message

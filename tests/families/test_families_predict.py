@@ -13,7 +13,7 @@ import torch
 from causal_builders import dataset, items, spec
 
 from honewheel.errors import Damaged
-from honewheel.families import adapters, modes
+from honewheel.families import adapters, hardware, modes
 from honewheel.families.causal_lm import loading, memory
 from honewheel.families.causal_lm.cache import argument
 from honewheel.families.causal_lm.family import CausalLM
@@ -154,7 +154,7 @@ def test_rows_answered_at_once_shrink_with_the_memory_there_is(
 ) -> None:
     each = 2 * 2 * 2 * 16 * 100 * 4  # keys and values, layers, heads, size, tokens, bytes
     for free, rows in ((None, 64), (10**12, 64), (40 * each, 10), (1, 1)):
-        monkeypatch.setattr(memory, "available", lambda free=free: free)
+        monkeypatch.setattr(hardware, "available", lambda free=free: free)
         assert memory.rows_in_cache(llama, 100) == rows
 
 

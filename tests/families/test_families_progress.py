@@ -13,7 +13,8 @@ from test_families_curriculum import paced
 from honewheel import atomic
 from honewheel.cli import show
 from honewheel.errors import NotEnoughMemory
-from honewheel.families.causal_lm import memory, probe, training
+from honewheel.families import hardware
+from honewheel.families.causal_lm import probe, training
 from honewheel.families.causal_lm.family import CausalLM
 from honewheel.records import Progress
 
@@ -99,7 +100,7 @@ def test_passes_that_are_too_wide_for_the_widest_batch_are_smaller_from_the_star
 
 
 def test_the_peak_is_what_the_kernel_counts() -> None:
-    found = memory.peak()
+    found = hardware.peak()
     assert found is not None
     assert found > 10_000_000
 

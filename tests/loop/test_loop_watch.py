@@ -279,7 +279,7 @@ def test_a_shadow_answers_unseen_and_is_judged_by_the_check(wheel: Any, good: bo
                 Response(
                     id=unseen,
                     output=bodies[poor],
-                    version=chosen.shadow_name,
+                    version=f"artifacts@{chosen.shadow}",
                     decoding={"shadow_of": seen},
                     **fields,
                 ),

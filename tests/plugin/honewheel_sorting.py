@@ -38,12 +38,6 @@ class Digits:
         positions[:, :SIDE] = np.argsort(rng.random((count, SIDE)), axis=1)
         return positions, tokens
 
-    def augment(
-        self, inputs: Tokens, labels: Tokens, rng: np.random.Generator
-    ) -> tuple[Tokens, Tokens]:
-        found = self.symmetries(len(inputs), rng)
-        return base.moved(inputs, *found), base.moved(labels, *found)
-
     def canonical(self, prompt: str, context: Mapping[str, str], output: str | None = None) -> str:
         return "".join(sorted(given(prompt))) + (output or "")
 

@@ -57,7 +57,7 @@ def test_titles_say_the_finding(drawn: dict[str, Plot]) -> None:
     assert drawn["scores"].title == "erd: 41.2 before, 83.9 after, on 174 held-out prompts"
     assert drawn["items"].title == (
         f"Better on {changes.better} of 80 prompts, worse on {changes.worse}, "
-        f"equal on {changes.equal}"
+        f"equal on {len(changes.scores) - changes.better - changes.worse}"
     )
     assert drawn["loss"].title == (
         "Validation loss from 1.06 to its lowest, 0.51, at step 300 of 300"

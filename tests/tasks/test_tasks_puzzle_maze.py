@@ -44,7 +44,7 @@ def test_the_eight_forms_of_a_maze_are_one_question():
     puzzle = base.of(one.prompt)
     inputs = np.repeat(puzzle.encode(one.prompt, {})[None], 30, 0)
     labels = np.repeat(puzzle.target(one.prompt, {}, one.answer)[None], 30, 0)
-    inputs, labels = puzzle.augment(inputs, labels, np.random.default_rng(1))
+    inputs, labels = base.augment(puzzle, inputs, labels, np.random.default_rng(1))
     forms = set()
     for cells, answer in zip(inputs, labels, strict=True):
         prompt = base.ask("maze", {"grid": puzzle.decode("", {}, cells).split()})

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from honewheel.errors import InputError, ParseError
 from honewheel.tasks.asked import with_prompt
 from honewheel.tasks.puzzle import base
-from honewheel.tasks.puzzle.pairwise import SIZES, Model, Pairwise, ask, read, write
+from honewheel.tasks.puzzle.covering_array import Model, read, write
+from honewheel.tasks.puzzle.pairwise import SIZES, Pairwise, ask
 
 TASK = Pairwise()
 SMALL = ask(Model((2, 2, 2), frozenset({(0, 1, 2, 1)})), [(0, 0, 0)])

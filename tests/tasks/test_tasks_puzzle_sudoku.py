@@ -44,7 +44,7 @@ def moved(one: Problem, rng: np.random.Generator) -> tuple[str, str]:
     puzzle = base.of(one.prompt)
     inputs = puzzle.encode(one.prompt, {})[None]
     labels = puzzle.target(one.prompt, {}, one.answer)[None]
-    inputs, labels = puzzle.augment(inputs, labels, rng)
+    inputs, labels = base.augment(puzzle, inputs, labels, rng)
     prompt = regrid(one, puzzle.decode(one.prompt, {}, inputs[0]))
     return prompt, puzzle.decode(prompt, {}, labels[0])
 
@@ -132,7 +132,7 @@ def test_ignored_labels_stay_ignored():
     inputs = puzzle.encode(FOUR, {})[None]
     labels = np.where(inputs > 1, -100, 3)
     rng = np.random.default_rng(0)
-    inputs, labels = puzzle.augment(np.repeat(inputs, 20, 0), np.repeat(labels, 20, 0), rng)
+    inputs, labels = base.augment(puzzle, np.repeat(inputs, 20, 0), np.repeat(labels, 20, 0), rng)
     assert ((labels == -100) == (inputs > 1)).all()
 
 

@@ -49,20 +49,15 @@ def pace(examples: Sequence[Example], *, kind: Kind, seed: int) -> list[Example]
     ]
 
 
-def competence(share: float) -> float:
-    """Share of the rows, easiest first, that may be shown at `share` of the training, in (0, 1].
-
-    c(t) = min(1, sqrt(t (1 - c0^2) / T + c0^2)) with c0 = START, T = UNTIL (Platanios et al.
-    2019, arXiv:1903.09848, equation 7 with p = 2).
-
-    >>> [round(competence(share), 2) for share in (0, 0.1, 0.4, 1)]
-    [0.1, 0.51, 1.0, 1.0]
-    """
-    return min(1.0, math.sqrt(share * (1 - START**2) / UNTIL + START**2))
-
-
 def since(rank: float) -> float:
-    """Share of the training at which competence reaches `rank` in [0, 1]; its inverse."""
+    """Share of the training from which a row of `rank` in [0, 1] is shown, in [0, UNTIL].
+
+    The time at which competence reaches the rank: c(t) = min(1, sqrt(t (1 - c0^2) / T + c0^2))
+    with c0 = START, T = UNTIL (Platanios et al. 2019, arXiv:1903.09848, equation 7 with p = 2).
+
+    >>> [round(since(rank), 2) for rank in (0.1, 0.5, 1)]
+    [0.0, 0.1, 0.4]
+    """
     return max(0.0, UNTIL * (rank**2 - START**2) / (1 - START**2))
 
 

@@ -112,17 +112,6 @@ def factors(rows: Sequence[Row], events: Iterable[Event]) -> Factors:
     return Factors(values=tuple(one / mean for one in raw))
 
 
-def snips(values: Sequence[float], weights: Sequence[float]) -> float | None:
-    """Mean value over all responses, judged or not: sum(w v) / sum(w) over the judged.
-
-    In the range of `values`; None when the effective sample size is below 50.
-    """
-    if ess(weights) < LEAST:
-        return None
-    weighted = math.fsum(w * v for w, v in zip(weights, values, strict=True))
-    return weighted / math.fsum(weights)
-
-
 class _Observed(NamedTuple):
     heard: Array  # [n] 1 where somebody spoke, by event id
     tasks: npt.NDArray[np.str_]  # [n]

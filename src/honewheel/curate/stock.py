@@ -30,7 +30,6 @@ class Stock(Generic[T]):
         shelf: Callable[[T], str] = lambda _: "",
     ) -> None:
         self.most = most
-        self.evicted = 0
         self._rank = rank
         self._shelf = shelf
         self._shelves: dict[str, list[tuple[tuple[Any, ...], int, T]]] = {}
@@ -44,7 +43,6 @@ class Stock(Generic[T]):
         if len(heap) < self.most:
             heapq.heappush(heap, entry)
             return None
-        self.evicted += 1
         return heapq.heappushpop(heap, entry)[2]
 
     def take(self, offered: Iterable[T]) -> Stock[T]:

@@ -5,12 +5,15 @@
 It is written before anything is done again, and every later checkpoint holds it too, so a run
 that is killed meanwhile takes the same way. The second time the run fails with both sets of
 numbers. Checkpoints hold finite weights only, so the newest one is the last good one.
+
+A run has one `Attempts`: it takes its updates within `make`, calls `slow` once it stands where
+they begin, and `refuse_broken` before each checkpoint.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,8 @@ import torch
 
 from honewheel import atomic
 from honewheel.errors import TrainingFailed
+from honewheel.families import checkpoints, snapshot
+from honewheel.families.checkpoints import Checkpoint
 
 FILE = "retreat.json"
 
@@ -30,13 +35,58 @@ class NotFinite(TrainingFailed):
         self.what, self.update, self.rate = what, update, rate
 
 
-def read(run_dir: Path) -> dict[str, Any] | None:
+class Attempts:
+    """The first and the second attempt of a run; `retreat` is what lay between, if anything did."""
+
+    def __init__(self, run_dir: Path, held: Path) -> None:
+        """`held` is the folder of the run's checkpoints."""
+        self.run_dir, self.held = run_dir, held
+        self.retreat = _read(run_dir)
+
+    def make(self, take: Callable[[], None], tell: Callable[[str], None]) -> None:
+        """`take` the updates from the newest checkpoint on, and once more if that fails.
+
+        Raises:
+            TrainingFailed: it has failed before.
+        """
+        while not self._succeeds(take, tell):
+            pass
+
+    def _succeeds(self, take: Callable[[], None], tell: Callable[[str], None]) -> bool:
+        try:
+            take()
+        except NotFinite as error:
+            back_to = checkpoints.newest_step(self.held)
+            self.retreat = _begin(self.run_dir, error, back_to, self.retreat)
+            tell(f"{error}; back to update {back_to} with half the rate")
+            return False
+        return True
+
+    def slow(
+        self,
+        optimizer: torch.optim.Optimizer,
+        schedule: torch.optim.lr_scheduler.LRScheduler,
+        saved: Checkpoint | None,
+    ) -> None:
+        """Half the rate on the second attempt, unless it stands at one of its own checkpoints."""
+        if self.retreat is not None and (saved is None or saved.state["retreat"] is None):
+            halve(optimizer, schedule)
+
+
+def refuse_broken(model: torch.nn.Module, update: int, rate: float) -> None:
+    """Raise NotFinite when a trained weight is no finite number."""
+    if broken := snapshot.not_finite(model):
+        what = f"{len(broken)} trained weights became not finite (first {broken[0]})"
+        raise NotFinite(what, update, rate)
+
+
+def _read(run_dir: Path) -> dict[str, Any] | None:
     """The retreat of a run that had one."""
     path = run_dir / FILE
     return dict(json.loads(path.read_text())) if path.is_file() else None
 
 
-def begin(
+def _begin(
     run_dir: Path, error: NotFinite, back_to: int, before: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """Journal `error` and that the run goes `back_to` the update of its newest checkpoint.

@@ -43,7 +43,7 @@ from honewheel.train import search
 from honewheel.train.search import GivenUp, Trial
 
 VERSION = 1
-TRIALS, SEEDS, FINALISTS = 12, 2, 2
+TRIALS, FINALISTS = 12, 2
 LEAST_ITEMS = 8  # validation prompts below which no difference can be told from luck
 Listener = Callable[[Progress], None]
 

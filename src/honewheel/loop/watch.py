@@ -50,10 +50,6 @@ class Routing:
         """What to record as the response's version: "artifacts@3"."""
         return f"{self.model}@{self.version}"
 
-    @property
-    def shadow_name(self) -> str | None:
-        return None if self.shadow is None else f"{self.model}@{self.shadow}"
-
 
 def route(store: Store, model: str, key: str) -> Routing:
     """The version that answers a request with this `key`, by the open deployment's share.

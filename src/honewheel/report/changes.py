@@ -50,10 +50,6 @@ class Changes:
     def worse(self) -> int:
         return sum(challenger < champion for champion, challenger in self.scores)
 
-    @property
-    def equal(self) -> int:
-        return len(self.scores) - self.better - self.worse
-
 
 def changes_between(
     store: Store, rows: Sequence[EvalRow], names: Sequence[str], *, up_to: int

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from honewheel.errors import InputError, ParseError
 from honewheel.records import Finding, digest
 from honewheel.tasks.asked import with_prompt
-from honewheel.tasks.puzzle import base, boundary_table, pairwise
+from honewheel.tasks.puzzle import base, boundary_table, covering_array
 from honewheel.tasks.puzzle.boundary_table import ACCEPT
 from honewheel.testcases.fields import Requirements
 from honewheel.testcases.problems import BOUNDARY, Asked, combinations
@@ -90,7 +90,7 @@ def _spelt(found: Requirements, asked: Asked, output: str, start: Mapping[str, s
             _case(asked, field.value(unit), {**start, field.name: field.value(unit)}, expected)
             for unit, expected in dict.fromkeys(boundary_table.read(output))
         ]
-    rows = dict.fromkeys(pairwise.read(output))
+    rows = dict.fromkeys(covering_array.read(output))
     return [
         _case(asked, written, {**start, **chosen}, ACCEPT)
         for written, chosen in (_combination(found, row) for row in rows)
@@ -125,6 +125,6 @@ def nominal(found: Requirements) -> dict[str, str]:
     """A value for every field that is allowed, no two of them excluding each other."""
     entered = {field.name: field.nominal for field in found.fields}
     for asked in combinations(found):
-        first = pairwise.read(base.of(asked.prompt).solve(asked.prompt, {}))[0]
+        first = covering_array.read(base.of(asked.prompt).solve(asked.prompt, {}))[0]
         entered |= _combination(found, first)[1]
     return entered

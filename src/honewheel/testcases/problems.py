@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from honewheel.errors import InputError, ParseError
 from honewheel.tasks.puzzle import boundary_table, pairwise
-from honewheel.tasks.puzzle.pairwise import Model, Pair
+from honewheel.tasks.puzzle.covering_array import Model, Pair
 from honewheel.testcases.fields import Requirements
 
 BOUNDARY, PAIRWISE = "boundary-table", "pairwise"  # kinds

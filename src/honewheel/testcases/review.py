@@ -18,7 +18,7 @@ from typing import Any
 
 from honewheel.errors import InputError
 from honewheel.tasks.asked import with_prompt
-from honewheel.tasks.puzzle import base, boundary_table, pairwise
+from honewheel.tasks.puzzle import base, boundary_table, covering_array
 from honewheel.tasks.puzzle.boundary_table import ACCEPT, REJECT
 from honewheel.testcases.cases import CHOICES, ORACLE
 from honewheel.testcases.fields import Field
@@ -107,7 +107,9 @@ def _correction(
     else:
         choices = [one for one in fields.values() if not one.ranged]
         kept = [line for line in kept if line["review"] != "wrong"]
-        written = pairwise.write(list(dict.fromkeys(_combined(line, choices) for line in kept)))
+        written = covering_array.write(
+            list(dict.fromkeys(_combined(line, choices) for line in kept))
+        )
     check = base.task(asked.kind).check(written, with_prompt(asked.prompt, {}))
     if not check.valid:
         error = next(one for one in check.findings if one.severity == "error")

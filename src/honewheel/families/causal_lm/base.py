@@ -23,7 +23,6 @@ from honewheel.families.weights import (
 
 TINY = "honewheel/tiny"
 _CONFIG_FILES = ("config.json", "generation_config.json", "model.safetensors.index.json")
-REPORT = "training.json"  # in the folder of a version: what its run was and did
 
 
 def resolve(base: str) -> tuple[Path, str]:

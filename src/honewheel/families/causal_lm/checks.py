@@ -7,12 +7,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from honewheel.families import hardware
 from honewheel.families.causal_lm import memory
-from honewheel.families.causal_lm.base import REPORT, text_config
+from honewheel.families.causal_lm.base import text_config
 from honewheel.families.causal_lm.ranges import OBJECTIVES, ranges
 from honewheel.families.causal_lm.render import Renderer
 from honewheel.families.causal_lm.units import NOUNS, Unit, encode, given, missing
-from honewheel.families.names import ALL_LINEAR
+from honewheel.families.names import ALL_LINEAR, REPORT
 from honewheel.families.settings import problems
 from honewheel.families.weights import read_json, tensor_shapes
 from honewheel.records import Dataset, Example, Finding, Json, Pair, Spec, Split
@@ -174,7 +175,7 @@ def room(folder: Path, spec: Spec, units: Sequence[Unit]) -> list[Finding]:
 
     A warning where it is expected to fit but need not.
     """
-    needed, free = memory.estimate(folder, spec, units), memory.available()
+    needed, free = memory.estimate(folder, spec, units), hardware.available()
     if free is None or needed.high_bytes <= free:
         return []
     fits = needed.total_bytes <= free

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from honewheel.families import hardware
 from honewheel.families.causal_lm import memory
 from honewheel.families.causal_lm import ranges as hyperparameters
-from honewheel.families.hardware import processor_has_bfloat16
 from honewheel.families.precision import LARGE
 from honewheel.records import Finding
 
@@ -38,9 +38,9 @@ def largest(free: int, method: str) -> int:
 
 def machine() -> list[Finding]:
     """Precision, memory and largest sizes, as warnings where they are in the way."""
-    free = memory.available()
+    free = hardware.available()
     kind = f"bfloat16 (float32 for bases below {_parameters(LARGE)})"
-    if not processor_has_bfloat16():
+    if not hardware.processor_has_bfloat16():
         kind = "float32 (no bfloat16 in the processor)"
     found = [Finding(code="precision", message=kind, severity="warning")]
     if free is None:
@@ -48,7 +48,7 @@ def machine() -> list[Finding]:
     sizes = {method: largest(free, method) for method in hyperparameters.METHODS}
     told = ", ".join(f"{method} up to {_parameters(size)}" for method, size in sizes.items())
     found.append(
-        Finding(code="memory", message=f"{memory.gigabytes(free)} free", severity="warning")
+        Finding(code="memory", message=f"{hardware.gigabytes(free)} free", severity="warning")
     )
     found.append(
         Finding(

@@ -7,13 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from honewheel.families import hardware
 from honewheel.families.causal_lm import ranges as hyperparameters
 from honewheel.families.causal_lm.base import text_config
 from honewheel.families.causal_lm.units import Unit
-from honewheel.families.hardware import available as available
-from honewheel.families.hardware import gigabytes as gigabytes
-from honewheel.families.hardware import is_exhausted as is_exhausted
-from honewheel.families.hardware import peak as peak
+from honewheel.families.hardware import gigabytes
 from honewheel.families.names import ALL_LINEAR
 from honewheel.families.precision import realised
 from honewheel.families.weights import tensor_shapes
@@ -194,7 +192,7 @@ def rows_in_cache(folder: Path, tokens: int, share: float = 0.25, most: int = 64
     """How many sequences of `tokens` tokens to answer at once: their keys and values may take
     `share` of the free memory (float32), and beyond `most` a batch gains nothing on a CPU.
     """
-    free = available()
+    free = hardware.available()
     if free is None:
         return most
     config = text_config(folder)

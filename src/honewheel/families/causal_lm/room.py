@@ -18,7 +18,7 @@ from typing import TypeVar
 import torch
 
 from honewheel import atomic
-from honewheel.families.causal_lm import memory
+from honewheel.families import hardware
 from honewheel.families.causal_lm.scoring import Scorer, split
 from honewheel.families.causal_lm.units import Unit
 
@@ -55,7 +55,7 @@ class Room:
             try:
                 return work()
             except (MemoryError, RuntimeError) as error:
-                if not memory.is_exhausted(error) or not self._shrink(units):
+                if not hardware.is_exhausted(error) or not self._shrink(units):
                     raise
             gc.collect()  # the failed pass is let go only now that its error is
             torch.set_rng_state(state)

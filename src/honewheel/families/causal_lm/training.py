@@ -20,8 +20,16 @@ from pathlib import Path
 from typing import Any
 
 from honewheel import atomic
-from honewheel.errors import ConfigError, NotEnoughMemory
-from honewheel.families import adapters, checkpoints, log, modes, precision, retreat, snapshot
+from honewheel.families import (
+    adapters,
+    checkpoints,
+    hardware,
+    log,
+    precision,
+    retreat,
+    run,
+    snapshot,
+)
 from honewheel.families.causal_lm import (
     interpolate,
     loading,
@@ -31,19 +39,19 @@ from honewheel.families.causal_lm import (
     reference,
     start,
 )
-from honewheel.families.causal_lm.base import REPORT, resolve
+from honewheel.families.causal_lm.base import resolve
 from honewheel.families.causal_lm.render import Renderer, longest
 from honewheel.families.causal_lm.room import Room
 from honewheel.families.causal_lm.scoring import Scorer
 from honewheel.families.causal_lm.trainer import ObjectiveTrainer
 from honewheel.families.causal_lm.work import make as make_work
+from honewheel.families.names import REPORT
 from honewheel.families.optimizer import make_optimizer
 from honewheel.families.order import CURRICULUM, Left, Mastery, Order, plan
-from honewheel.families.retreat import NotFinite
 from honewheel.families.schedule import Course, make_schedule
 from honewheel.families.stopping import Best
 from honewheel.families.stream import Emit, stream
-from honewheel.records import Dataset, Progress, Spec, as_dict
+from honewheel.records import Dataset, Progress, Spec
 
 PROBE_FROM = 50  # updates from which a run is worth a first look at its widest batch
 
@@ -58,39 +66,17 @@ def train(spec: Spec, dataset: Dataset, run_dir: Path) -> Iterator[Progress]:
         Damaged: `run_dir/final` is there but its bytes are not what was recorded.
     """
     folder, found = resolve(spec.base)
-    if found != spec.base_hash:
-        raise ConfigError(
-            f"The base {spec.base} is no longer the one this run was planned with: sha256 "
-            f"{found[:12]}, planned {spec.base_hash[:12]}. Start a new run."
-        )
-    inputs = _inputs(spec, dataset, folder)
-    final = run_dir / "final"
-    if final.exists():
-        atomic.verify(final)
-        report = json.loads((final / REPORT).read_text())
-        checkpoints.refuse_changed(report["inputs"], inputs, run_dir)
+    run.refuse_other_base(spec, found)
+    inputs = run.inputs(spec, dataset)
+    inputs["precision"] = precision.realised(inputs["precision"], folder)
+    if run.is_over(run_dir, inputs):
         return
-    yield from stream(lambda emit: _guarded(_Run(spec, dataset, folder, run_dir, inputs, emit)))
 
+    def work(emit: Emit) -> None:
+        ours = _Run(spec, dataset, folder, run_dir, inputs, emit)
+        run.guarded(ours.go, ours.too_large)
 
-def _inputs(spec: Spec, dataset: Dataset, folder: Path) -> dict[str, Any]:
-    """Everything that decides the weights, as one flat mapping, precision resolved."""
-    given = as_dict(spec)
-    settings: dict[str, Any] = given.pop("settings")
-    kind = precision.realised(settings["precision"], folder)
-    return {"dataset": dataset.hash, **given, **settings, "precision": kind}
-
-
-def _guarded(run: _Run) -> None:
-    """The whole run, with failed allocations told in numbers."""
-    try:
-        with modes.deterministic():
-            run.go()
-    except (MemoryError, RuntimeError) as error:
-        if not memory.is_exhausted(error):
-            raise
-        needed = memory.estimate(run.folder, run.spec, run.rows)
-        raise NotEnoughMemory(memory.explain(needed, memory.available())) from error
+    yield from stream(work)
 
 
 class _Run:
@@ -115,7 +101,7 @@ class _Run:
         self.rows, self.val = self.work.units, self.work.val
         epoch = math.ceil(len(self.rows) / settings["batch_size"])
         self.eval_every = max(1, round(settings["eval_every"] * epoch))
-        self.retreat = retreat.read(run_dir)
+        self.attempts = retreat.Attempts(run_dir, self.checkpoints)
         self._reset()
 
     def _reset(self) -> None:
@@ -136,25 +122,18 @@ class _Run:
 
     def go(self) -> None:
         """Take all updates, from the newest checkpoint on, and write `final`."""
-        while not self._attempt():
-            pass
+        self.attempts.make(self._take_updates, self._give_up)
         self._finish()
 
-    def _attempt(self) -> bool:
-        """Whether all updates could be taken; if not, the next attempt has half the rate.
+    def too_large(self) -> str:
+        """What the run needs and what there is, once an allocation has failed."""
+        needed = memory.estimate(self.folder, self.spec, self.rows)
+        return memory.explain(needed, hardware.available())
 
-        Raises:
-            TrainingFailed: that was so before.
-        """
-        try:
-            self._take_updates()
-        except NotFinite as error:
-            back_to = checkpoints.newest_step(self.checkpoints)
-            self.retreat = retreat.begin(self.run_dir, error, back_to, self.retreat)
-            self._report(message=f"{error}; back to update {back_to} with half the rate")
-            del self.trainer, self.model, self.optimizer, self.schedule  # room for the next
-            return False
-        return True
+    def _give_up(self, why: str) -> None:
+        """Make room for the next attempt."""
+        self._say(why)
+        del self.trainer, self.model, self.optimizer, self.schedule
 
     def _take_updates(self) -> None:
         """Load, resume, take the updates that are left."""
@@ -242,9 +221,10 @@ class _Run:
     def _begin(self, saved: checkpoints.Checkpoint | None) -> None:
         """Stand where `saved` stood; the Trainer has just seeded everything, so this is last."""
         self.trainer.room.enter(self.update)
+        if saved is not None:
+            snapshot.restore(saved, self.model, self.optimizer, self.schedule)
+        self.attempts.slow(self.optimizer, self.schedule, saved)
         if saved is None:
-            if self.retreat is not None:
-                retreat.halve(self.optimizer, self.schedule)
             if self.val:
                 self.val_losses.append((0, _mean(self.trainer.item_losses(self.val))))
                 self._report(
@@ -252,9 +232,6 @@ class _Run:
                     val_loss=self.val_losses[-1][1],
                 )
             return
-        snapshot.restore(saved, self.model, self.optimizer, self.schedule)
-        if self.retreat is not None and saved.state["retreat"] is None:
-            retreat.halve(self.optimizer, self.schedule)
         best = saved.state["best"]
         self.best = Best(step=best["step"], losses=tuple(best["losses"]), stale=best["stale"])
         self.losses = [(step, loss) for step, loss in saved.state["losses"]]
@@ -288,16 +265,11 @@ class _Run:
         return not stop
 
     def _checkpoint(self) -> None:
-        if broken := snapshot.not_finite(self.model):
-            raise NotFinite(
-                f"{len(broken)} trained weights became not finite (first {broken[0]})",
-                self.update,
-                self.trainer.last_rate,
-            )
+        retreat.refuse_broken(self.model, self.update, self.trainer.last_rate)
         state = {
             "update": self.update,
             "inputs": self.inputs,
-            "retreat": self.retreat,
+            "retreat": self.attempts.retreat,
             "best": asdict(self.best),
             "losses": self.losses,
             "val_losses": self.val_losses,
@@ -329,7 +301,7 @@ class _Run:
             learning_rate=self.trainer.last_rate if loss is not None else None,
             tokens_per_second=self._speed() if loss is not None else None,
             seconds_left=seconds_left,
-            memory_bytes=memory.peak() if seconds_left is not None else None,
+            memory_bytes=hardware.peak() if seconds_left is not None else None,
             message=message,
         )
         log.write(self.run_dir, progress)
@@ -345,7 +317,7 @@ class _Run:
             best = checkpoints.read(checkpoints.folder(self.checkpoints, self.best.step))
             snapshot.load_weights(self.model, best)
         self.way = self._interpolate()
-        with atomic.staged_folder(self.run_dir / "final") as staging:
+        with atomic.staged_folder(self.run_dir / run.FINAL) as staging:
             if self.spec.method == "lora":
                 adapters.save(self.model, staging, self.spec.base)
             else:
@@ -381,7 +353,7 @@ class _Run:
             "judged_by": self.work.judged_by,
             "left_out_too_long": self.work.left_out,
             "loss_tokens_per_epoch": sum(unit.loss_tokens for unit in self.rows),
-            "retreat": self.retreat,
+            "retreat": self.attempts.retreat,
             "interpolation": self.way,
             "passes": self.trainer.room.changes,
         }

@@ -80,10 +80,6 @@ def _same(rows: Sequence[Example]) -> Finding | None:
     return Finding(code="same-text", message=message, severity="warning")
 
 
-def _is_one(a: str, b: str) -> bool:
-    return a.strip() == b.strip()
-
-
 def _validation(spec: Spec, rows: Sequence[Example]) -> Finding | None:
     labels = {label(row) for row in rows}
     chosen = spec.settings["learning_rate"] == AUTO

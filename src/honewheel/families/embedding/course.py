@@ -86,7 +86,7 @@ class Course:
         asked = round(self.settings["eval_every"] * epoch)
         self.eval_every = max(1, asked, math.ceil(updates / LOOKS))
         self.inputs = {**given.inputs, "course_rate": rate, "course_updates": updates}
-        self.retreat = retreat.read(folder)
+        self.attempts = retreat.Attempts(folder, self.checkpoints)
         self.result: dict[str, Any] = {}
 
     # --- from start to end ----------------------------------------------------------------------
@@ -98,8 +98,7 @@ class Course:
             self.result = dict(json.loads(path.read_text()))
             checkpoints.refuse_changed(self.result["inputs"], self.inputs, self.folder)
             return self.result
-        while not self._attempt():
-            pass
+        self.attempts.make(self._take_updates, lambda why: self.tell(self, why, None, None))
         self.result = self._result()
         atomic.write_file(path, json.dumps(self.result, sort_keys=True).encode())
         return self.result
@@ -112,18 +111,10 @@ class Course:
             saved = checkpoints.read(checkpoints.folder(self.checkpoints, kept))
             snapshot.load_weights(self.learner.module, saved)
 
-    def _attempt(self) -> bool:
-        """Whether the end was reached; if not, the next attempt has half the rate."""
-        try:
-            self._begin()
-            while self.update < len(self.batches) and not self.stale:
-                self._step()
-        except NotFinite as error:
-            back_to = checkpoints.newest_step(self.checkpoints)
-            self.retreat = retreat.begin(self.folder, error, back_to, self.retreat)
-            self.tell(self, f"{error}; back to update {back_to} with half the rate", None, None)
-            return False
-        return True
+    def _take_updates(self) -> None:
+        self._begin()
+        while self.update < len(self.batches) and not self.stale:
+            self._step()
 
     @property
     def stale(self) -> bool:
@@ -148,18 +139,15 @@ class Course:
         shape = Shape(len(self.plain), warmup, settings["schedule"])
         self.schedule = make_schedule(self.optimizer, shape)
         torch.manual_seed(self.given.seed)
-        if self.retreat is not None:
-            retreat.halve(self.optimizer, self.schedule)
+        if saved is not None:
+            snapshot.restore(saved, module, self.optimizer, self.schedule)
+        self.attempts.slow(self.optimizer, self.schedule, saved)
         if saved is None:
             start = self._score()
             self.best = Best(step=None, score=start)
             self.history.scores.append((0, start))
             self.tell(self, "before training", None, start)
             return
-        halved = self.retreat is not None and saved.state["retreat"] is None
-        snapshot.restore(saved, module, self.optimizer, self.schedule)
-        if halved:
-            retreat.halve(self.optimizer, self.schedule)
         state = saved.state
         self.update, self.history = state["update"], History.of(state["history"])
         best = state["best"]
@@ -230,16 +218,11 @@ class Course:
 
     def _checkpoint(self) -> None:
         module = self.learner.module
-        if broken := snapshot.not_finite(module):
-            raise NotFinite(
-                f"{len(broken)} trained weights became not finite (first {broken[0]})",
-                self.update,
-                self._rate(),
-            )
+        retreat.refuse_broken(module, self.update, self._rate())
         state: dict[str, Any] = {
             "update": self.update,
             "inputs": self.inputs,
-            "retreat": self.retreat,
+            "retreat": self.attempts.retreat,
             "best": asdict(self.best),
             "history": self.history.state(),
         }
@@ -295,7 +278,7 @@ class Course:
             "planned_updates": len(self.batches),
             "score": asdict(self.best.score),
             "history": self.history.state(),
-            "retreat": self.retreat,
+            "retreat": self.attempts.retreat,
             "realised": self._realised(),
         }
 

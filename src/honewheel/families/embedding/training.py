@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from honewheel import atomic
-from honewheel.errors import ConfigError, NotEnoughMemory
-from honewheel.families import checkpoints, hardware, log, modes
+from honewheel.families import hardware, log, run
 from honewheel.families.embedding import base as bases
 from honewheel.families.embedding import judge, pairs
 from honewheel.families.embedding import learner as learners
@@ -28,10 +27,10 @@ from honewheel.families.embedding.course import Course, Given
 from honewheel.families.embedding.judge import COLLAPSED, Score
 from honewheel.families.embedding.pairs import Work
 from honewheel.families.embedding.ranges import AUTO, LADDERS, UNTRIED, planned_updates
+from honewheel.families.names import REPORT
 from honewheel.families.stream import Emit, stream
-from honewheel.records import Dataset, Progress, Spec, as_dict
+from honewheel.records import Dataset, Progress, Spec
 
-REPORT = "training.json"
 IDENTITY = "embedding.json"
 
 
@@ -46,37 +45,16 @@ def train(spec: Spec, dataset: Dataset, run_dir: Path) -> Iterator[Progress]:
         Damaged: `run_dir/final` is there but its bytes are not what was recorded.
     """
     folder, found = bases.resolve(spec.base)
-    if found != spec.base_hash:
-        raise ConfigError(
-            f"The base {spec.base} is no longer the one this run was planned with: sha256 "
-            f"{found[:12]}, planned {spec.base_hash[:12]}. Start a new run."
-        )
-    given = as_dict(spec)
-    settings: dict[str, Any] = given.pop("settings")
-    inputs = {"dataset": dataset.hash, **given, **settings}
-    final = run_dir / "final"
-    if final.exists():
-        atomic.verify(final)
-        report = json.loads((final / REPORT).read_text())
-        checkpoints.refuse_changed(report["inputs"], inputs, run_dir)
+    run.refuse_other_base(spec, found)
+    inputs = run.inputs(spec, dataset)
+    if run.is_over(run_dir, inputs):
         return
-    yield from stream(lambda emit: _guarded(_Run(spec, dataset, folder, run_dir, inputs, emit)))
 
+    def work(emit: Emit) -> None:
+        ours = _Run(spec, dataset, folder, run_dir, inputs, emit)
+        run.guarded(ours.go, ours.too_large)
 
-def _guarded(run: _Run) -> None:
-    """The whole run, with failed allocations told in numbers."""
-    try:
-        with modes.deterministic():
-            run.go()
-    except (MemoryError, RuntimeError) as error:
-        if not hardware.is_exhausted(error):
-            raise
-        free = hardware.available()
-        told = "" if free is None else f" ({hardware.gigabytes(free)} are free now)"
-        raise NotEnoughMemory(
-            f"Memory ran out while training {run.spec.method} on {run.spec.base}{told}. Lower "
-            'batch_size, tokens_per_pass or max_tokens, or use method = "head".'
-        ) from error
+    yield from stream(work)
 
 
 class _Run:
@@ -115,10 +93,19 @@ class _Run:
         self._tell_long()
         kept, tried = self._courses()
         kept.load()
-        with atomic.staged_folder(self.run_dir / "final") as staging:
+        with atomic.staged_folder(self.run_dir / run.FINAL) as staging:
             self.learner.save(staging)
             _write(staging / IDENTITY, self._identity())
             _write(staging / REPORT, self._training(kept, tried))
+
+    def too_large(self) -> str:
+        """What to change, once an allocation has failed."""
+        free = hardware.available()
+        told = "" if free is None else f" ({hardware.gigabytes(free)} are free now)"
+        return (
+            f"Memory ran out while training {self.spec.method} on {self.spec.base}{told}. Lower "
+            'batch_size, tokens_per_pass or max_tokens, or use method = "head".'
+        )
 
     def _courses(self) -> tuple[Course, dict[str, Any]]:
         """The course whose end is kept, and the scores of the ladder's."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from honewheel.families.reasoner.rows import Flags, Ints, Rows
+from honewheel.tasks.puzzle import base
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,5 +81,5 @@ class Draw:
             at = np.flatnonzero(kind == place)
             puzzle = self.rows.kinds[place].puzzle
             cells = slice(0, puzzle.length)
-            found = puzzle.augment(inputs[at, cells], labels[at, cells], self.rng)
+            found = base.augment(puzzle, inputs[at, cells], labels[at, cells], self.rng)
             inputs[at, cells], labels[at, cells] = found

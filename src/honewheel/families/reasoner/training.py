@@ -23,8 +23,8 @@ import numpy as np
 import torch
 
 from honewheel import atomic
-from honewheel.errors import ConfigError, NotEnoughMemory
-from honewheel.families import checkpoints, hardware, log, modes, retreat, snapshot
+from honewheel.families import checkpoints, hardware, log, modes, retreat, run, snapshot
+from honewheel.families.names import REPORT
 from honewheel.families.reasoner import (
     base,
     interpolate,
@@ -44,9 +44,7 @@ from honewheel.families.retreat import NotFinite
 from honewheel.families.schedule import Course, make_schedule
 from honewheel.families.stream import Emit, stream
 from honewheel.protocols import START
-from honewheel.records import Dataset, Progress, Spec, as_dict
-
-REPORT = "training.json"
+from honewheel.records import Dataset, Progress, Spec
 
 
 def train(spec: Spec, dataset: Dataset, run_dir: Path) -> Iterator[Progress]:
@@ -59,38 +57,16 @@ def train(spec: Spec, dataset: Dataset, run_dir: Path) -> Iterator[Progress]:
         Damaged: `run_dir/final` is there but its bytes are not what was recorded.
     """
     folder, found = base.resolve(spec.base)
-    if found != spec.base_hash:
-        raise ConfigError(
-            f"The base {spec.base} is no longer the one this run was planned with: hash "
-            f"{found[:12]}, planned {spec.base_hash[:12]}. Start a new run."
-        )
-    inputs = _inputs(spec, dataset)
-    final = run_dir / "final"
-    if final.exists():
-        atomic.verify(final)
-        report = json.loads((final / REPORT).read_text())
-        checkpoints.refuse_changed(report["inputs"], inputs, run_dir)
+    run.refuse_other_base(spec, found)
+    inputs = run.inputs(spec, dataset)
+    if run.is_over(run_dir, inputs):
         return
-    yield from stream(lambda emit: _guarded(_Run(spec, dataset, folder, run_dir, inputs, emit)))
 
+    def work(emit: Emit) -> None:
+        ours = _Run(spec, dataset, folder, run_dir, inputs, emit)
+        run.guarded(ours.go, ours.too_large)
 
-def _inputs(spec: Spec, dataset: Dataset) -> dict[str, Any]:
-    """Everything that decides the weights, as one flat mapping."""
-    given = as_dict(spec)
-    settings: dict[str, Any] = given.pop("settings")
-    return {"dataset": dataset.hash, **given, **settings}
-
-
-def _guarded(run: _Run) -> None:
-    """The whole run, with failed allocations told in numbers."""
-    try:
-        with modes.deterministic():
-            run.go()
-    except (MemoryError, RuntimeError) as error:
-        if not hardware.is_exhausted(error):
-            raise
-        needed = memory.estimate(run.folder, run.spec, run.rows.kinds)
-        raise NotEnoughMemory(memory.explain(needed, hardware.available())) from error
+    yield from stream(work)
 
 
 class _Run:
@@ -112,29 +88,18 @@ class _Run:
         self.checkpoints = run_dir / "checkpoints"
         self.rows = rows.learn(dataset.train)
         self.val = rows.learn(dataset.val, self.rows.kinds)
-        self.retreat = retreat.read(run_dir)
+        self.attempts = retreat.Attempts(run_dir, self.checkpoints)
         self.total = int(self.settings["updates"])
 
     def go(self) -> None:
         """Take all updates, from the newest checkpoint on, and write `final`."""
-        while not self._attempt():
-            pass
+        self.attempts.make(self._take_updates, lambda why: self._report(message=why))
         self._finish()
 
-    def _attempt(self) -> bool:
-        """Whether all updates could be taken; if not, the next attempt has half the rate.
-
-        Raises:
-            TrainingFailed: that was so before.
-        """
-        try:
-            self._take_updates()
-        except NotFinite as error:
-            back_to = checkpoints.newest_step(self.checkpoints)
-            self.retreat = retreat.begin(self.run_dir, error, back_to, self.retreat)
-            self._report(message=f"{error}; back to update {back_to} with half the rate")
-            return False
-        return True
+    def too_large(self) -> str:
+        """What the run needs and what there is, once an allocation has failed."""
+        needed = memory.estimate(self.folder, self.spec, self.rows.kinds)
+        return memory.explain(needed, hardware.available())
 
     def _take_updates(self) -> None:
         """Build, resume, take the updates that are left."""
@@ -194,8 +159,7 @@ class _Run:
         self.rate = settings["learning_rate"]
 
     def _begin(self) -> None:
-        if self.retreat is not None:
-            retreat.halve(self.optimizer, self.schedule)
+        self.attempts.slow(self.optimizer, self.schedule, None)
         if len(self.val):
             judged = self._look()
             self._report(message=f"before training: {judged.words()}", val_loss=-judged.score[1])
@@ -207,8 +171,7 @@ class _Run:
         self.carry.restore(saved.part("carry"))
         state = saved.state
         self.rng.bit_generator.state = state["draw"]
-        if self.retreat is not None and state["retreat"] is None:
-            retreat.halve(self.optimizer, self.schedule)
+        self.attempts.slow(self.optimizer, self.schedule, saved)
         self.update = state["update"]
         told = state["best"]
         self.best = Best(step=told["step"], score=tuple(told["score"]), stale=told["stale"])
@@ -285,17 +248,12 @@ class _Run:
         return judge(self.mean.model, self.val, self.boards, self.segments, bfloat16=self.bfloat16)
 
     def _checkpoint(self) -> None:
-        if broken := snapshot.not_finite(self.model):
-            raise NotFinite(
-                f"{len(broken)} trained weights became not finite (first {broken[0]})",
-                self.update,
-                self.rate,
-            )
+        retreat.refuse_broken(self.model, self.update, self.rate)
         parts, more = snapshot.capture(self.model, self.optimizer, self.schedule)
         state = {
             "update": self.update,
             "inputs": self.inputs,
-            "retreat": self.retreat,
+            "retreat": self.attempts.retreat,
             "best": asdict(self.best),
             "losses": self.losses,
             "val_losses": self.val_losses,
@@ -335,7 +293,7 @@ class _Run:
             saved = checkpoints.read(checkpoints.folder(self.checkpoints, self.best.step))
             self.mean.restore(saved.part("mean"))
         way = self._interpolate()
-        with atomic.staged_folder(self.run_dir / "final") as staging:
+        with atomic.staged_folder(self.run_dir / run.FINAL) as staging:
             with modes.quiet():
                 self.mean.model.save_pretrained(staging)
             told = json.dumps(self._training(way), indent=1, sort_keys=True)
@@ -370,6 +328,6 @@ class _Run:
             "val_examples": len(self.val),
             "left_out": len(self.rows.left_out),
             "judged_by": "exact match",
-            "retreat": self.retreat,
+            "retreat": self.attempts.retreat,
             "interpolation": way,
         }

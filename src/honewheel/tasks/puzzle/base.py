@@ -73,13 +73,6 @@ class Puzzle(Protocol):
         [count, vocabulary]; the identity where a kind has none.
         """
 
-    def augment(
-        self, inputs: Tokens, labels: Tokens, rng: np.random.Generator
-    ) -> tuple[Tokens, Tokens]:
-        """A random symmetry of the puzzle on each row of `inputs` and `labels`, both
-        [N, length]. What has no symmetry comes back as it was.
-        """
-
     def canonical(self, prompt: str, context: Mapping[str, str], output: str | None = None) -> str:
         """The least of the problem's symmetric forms: equal for two prompts if, and only if, a
         symmetry turns one into the other. With `output` the pair of both.
@@ -308,6 +301,17 @@ def moved(rows: Tokens, positions: Tokens, tokens: Tokens) -> Tokens:
     taken = np.take_along_axis(rows, positions, axis=1)
     named = np.take_along_axis(tokens, np.maximum(taken, 0), axis=1)
     return np.where(taken < 0, taken, named)
+
+
+def augment(
+    puzzle: Puzzle, inputs: Tokens, labels: Tokens, rng: np.random.Generator
+) -> tuple[Tokens, Tokens]:
+    """A random symmetry of the puzzle on each row of `inputs` and `labels`, both [N, length].
+
+    What has no symmetry comes back as it was.
+    """
+    found = puzzle.symmetries(len(inputs), rng)
+    return moved(inputs, *found), moved(labels, *found)
 
 
 def still(count: int, length: int, vocabulary: int) -> tuple[Tokens, Tokens]:

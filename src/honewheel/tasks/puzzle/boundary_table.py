@@ -126,11 +126,6 @@ class Table:
         """None but standing still: numbers have no symmetry that keeps their neighbours."""
         return base.still(count, self.length, self.vocabulary)
 
-    def augment(
-        self, inputs: Tokens, labels: Tokens, rng: np.random.Generator
-    ) -> tuple[Tokens, Tokens]:
-        return inputs, labels
-
     def canonical(self, prompt: str, context: Mapping[str, str], output: str | None = None) -> str:
         """The requirement without the field's name; its only symmetry."""
         asked = _requirement(prompt)

@@ -72,12 +72,6 @@ class Maze:
         _, tokens = base.still(count, self.length, self.vocabulary)
         return moves[rng.integers(len(moves), size=count)], tokens
 
-    def augment(
-        self, inputs: Tokens, labels: Tokens, rng: np.random.Generator
-    ) -> tuple[Tokens, Tokens]:
-        found = self.symmetries(len(inputs), rng)
-        return base.moved(inputs, *found), base.moved(labels, *found)
-
     def canonical(self, prompt: str, context: Mapping[str, str], output: str | None = None) -> str:
         moves = _moves(self.side)
         rows = _tokens(_grid(prompt))[moves]

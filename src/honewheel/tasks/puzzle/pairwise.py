@@ -7,9 +7,7 @@ parameter 0 beside level 0 of parameter 2. An output is the whole array, a row a
 separated by blanks, beginning with the rows given.
 
 Many arrays are right. Valid is one that keeps the given rows, meets no forbidden pair and covers
-every pair that can be covered. The canonical one continues greedily: of all allowed rows the one
-that covers most new pairs, the first in order of levels among equals (after Cohen et al. 1997,
-"The AETG system", with the choice made deterministic).
+every pair that can be covered. The canonical one continues greedily, see `covering_array`.
 """
 
 from __future__ import annotations
@@ -17,8 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations, product
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -27,9 +24,7 @@ from honewheel.records import Check, Fact, Finding
 from honewheel.tasks.facts import judged
 from honewheel.tasks.puzzle import base
 from honewheel.tasks.puzzle.base import BLANK, PADDING, Flags, Problem, PuzzleTask, Tokens
-
-Row: TypeAlias = tuple[int, ...]
-Pair: TypeAlias = tuple[int, int, int, int]  # parameter, level, later parameter, level
+from honewheel.tasks.puzzle.covering_array import Model, Pair, Row, pairs, read, write
 
 # Parameters, levels at most -> forbidden pairs and rows at most. The greedy array of every problem
 # without given rows fits; a test counts them.
@@ -43,51 +38,6 @@ RULES = ("pairs",)
 _KIND = "pairwise"
 _ENTRIES = ("size", "levels", "never", "rows")
 _ZERO = 2
-
-
-@dataclass(frozen=True)
-class Model:
-    """Parameters with their numbers of levels, and the pairs that never meet."""
-
-    levels: Row
-    never: frozenset[Pair]
-
-    def allows(self, row: Sequence[int]) -> bool:
-        return not (self.never and self.never & _pairs(row))
-
-    def rows(self) -> tuple[Row, ...]:
-        """Every allowed row, in order of levels."""
-        every = product(*(range(count) for count in self.levels))
-        return tuple(row for row in every if self.allows(row))
-
-    def goals(self) -> frozenset[Pair]:
-        """The pairs that some allowed row has: what can be covered."""
-        return frozenset().union(*map(_pairs, self.rows()))
-
-    @property
-    def fewest(self) -> int:
-        """A lower bound of the rows of any covering array: the two largest parameters' pairs, and
-        the goals over the pairs of a row.
-        """
-        goals = self.goals()
-        if not goals:
-            return 0
-        sizes: dict[tuple[int, int], int] = {}
-        for one, _, two, _ in goals:
-            sizes[one, two] = sizes.get((one, two), 0) + 1
-        return max(sizes.values())
-
-    def greedy(self, given: Sequence[Row]) -> tuple[Row, ...]:
-        """The given rows and, behind them, the best row again and again until all is covered."""
-        rows, allowed = list(given), [(row, _pairs(row)) for row in self.rows()]
-        open_ = set(self.goals())
-        for row in rows:
-            open_ -= _pairs(row)
-        while open_:
-            best = max(allowed, key=lambda one: len(one[1] & open_))  # the first among equals
-            rows.append(best[0])
-            open_ -= best[1]
-        return tuple(rows)
 
 
 @dataclass(frozen=True)
@@ -152,7 +102,7 @@ class Array:
         return self._tokens(asked, asked.given, BLANK)
 
     def target(self, prompt: str, context: Mapping[str, str], output: str) -> Tokens:
-        return self._tokens(_asked(prompt), self._read(output), PADDING)
+        return self._tokens(_asked(prompt), read(output), PADDING)
 
     def decode(self, prompt: str, context: Mapping[str, str], tokens: Tokens) -> str:
         cells = tokens[self.start :].reshape(self.height, self.parameters).tolist()
@@ -167,17 +117,12 @@ class Array:
         """None but standing still: the canonical array goes by the order of the levels."""
         return base.still(count, self.length, self.vocabulary)
 
-    def augment(
-        self, inputs: Tokens, labels: Tokens, rng: np.random.Generator
-    ) -> tuple[Tokens, Tokens]:
-        return inputs, labels
-
     def canonical(self, prompt: str, context: Mapping[str, str], output: str | None = None) -> str:
         """The problem itself, forbidden pairs in order; its only symmetry."""
         asked = _asked(prompt)
         levels = "x".join(map(str, asked.model.levels))
         least = f"{self.name} {levels} {sorted(asked.model.never)} {list(asked.given)}"
-        return least if output is None else f"{least} {self._read(output)}"
+        return least if output is None else f"{least} {read(output)}"
 
     def baseline(self, prompt: str, context: Mapping[str, str]) -> str:
         """Each level once: the first row all 0, the second all 1, as far as levels go."""
@@ -190,15 +135,15 @@ class Array:
 
     def check(self, prompt: str, context: Mapping[str, str], output: str) -> Check:
         try:
-            rows = self._read(output)
+            rows = read(output)
         except ParseError as error:
             return judged([Finding(code="syntax", message=str(error))])
         return judged([*_violations(_asked(prompt), rows)])
 
     def facts(self, prompt: str, context: Mapping[str, str], output: str) -> frozenset[Fact]:
         """The pairs (parameter, level, parameter, level) that its rows cover."""
-        pairs = frozenset[Pair]().union(*map(_pairs, self._read(output)))
-        return frozenset(tuple(map(str, pair)) for pair in pairs)
+        covered = frozenset[Pair]().union(*map(pairs, read(output)))
+        return frozenset(tuple(map(str, pair)) for pair in covered)
 
     def solve(self, prompt: str, context: Mapping[str, str]) -> str:
         asked = _asked(prompt)
@@ -217,10 +162,10 @@ class Array:
         asked = _asked(prompt)
         goals = asked.model.goals()
         try:
-            rows = self._read(output)
+            rows = read(output)
         except ParseError:
             return {"pair_coverage": 0.0, "economy": 0.0}
-        covered = set().union(*(_pairs(row) for row in rows if _fits(asked.model, row)))
+        covered = set().union(*(pairs(row) for row in rows if asked.model.fits(row)))
         fewest = max(asked.model.fewest, len(asked.given))
         return {
             "pair_coverage": len(goals & covered) / len(goals) if goals else 1.0,
@@ -244,9 +189,6 @@ class Array:
         blanks = [rest] * len(levels) + [PADDING] * (self.parameters - len(levels))
         found += blanks * (self.height - len(rows))
         return np.array(found, dtype=np.int64)
-
-    def _read(self, output: str) -> tuple[Row, ...]:
-        return read(output)
 
 
 class Pairwise(PuzzleTask):
@@ -301,24 +243,6 @@ def ask(model: Model, given: Sequence[Row] = ()) -> str:
     )
 
 
-def write(rows: Sequence[Row]) -> str:
-    """The array as text."""
-    return "\n".join(" ".join(map(str, row)) for row in rows)
-
-
-def read(output: str) -> tuple[Row, ...]:
-    """The rows of an array as written. Raises ParseError naming the first line that is none."""
-    rows = []
-    for number, line in enumerate(output.strip().splitlines(), start=1):
-        cells = line.split()
-        if not cells or not all(
-            cell.isascii() and cell.isdigit() and len(cell) < 4 for cell in cells
-        ):
-            raise ParseError(f"line {number} is {line[:40]!r}; a row is numbers and blanks")
-        rows.append(tuple(int(cell) for cell in cells))
-    return tuple(rows)
-
-
 def _spell(size: tuple[int, int], model: Model, given: Sequence[Row]) -> str:
     entries: dict[str, Any] = {"size": list(size), "levels": list(model.levels)}
     if model.never:
@@ -352,18 +276,6 @@ def _asked(prompt: str) -> Asked:
     )
 
 
-def _pairs(row: Sequence[int]) -> frozenset[Pair]:
-    return frozenset(
-        (one, row[one], two, row[two]) for one, two in combinations(range(len(row)), 2)
-    )
-
-
-def _fits(model: Model, row: Sequence[int]) -> bool:
-    """Whether a row has a level of every parameter and meets no forbidden pair."""
-    right = len(row) == len(model.levels)
-    return right and all(map(int.__lt__, row, model.levels)) and model.allows(row)
-
-
 def _violations(asked: Asked, rows: Sequence[Row]) -> Iterator[Finding]:
     model = asked.model
     for number, given in enumerate(asked.given, start=1):
@@ -372,13 +284,13 @@ def _violations(asked: Asked, rows: Sequence[Row]) -> Iterator[Finding]:
             yield Finding(code="given-changed", message=message)
     covered: set[Pair] = set()
     for number, row in enumerate(rows, start=1):
-        if _fits(model, row):
-            covered |= _pairs(row)
+        if model.fits(row):
+            covered |= pairs(row)
         elif len(row) != len(model.levels):
             message = f"row {number} has {len(row)} levels for {len(model.levels)} parameters"
             yield Finding(code="bad-row", message=message)
         elif not model.allows(row):
-            one, first, two, second = min(model.never & _pairs(row))
+            one, first, two, second = min(model.never & pairs(row))
             message = (
                 f"row {number} joins level {first} of parameter {one} and level {second} of "
                 f"parameter {two}, which never meet"
@@ -416,7 +328,7 @@ def _require(fields: Mapping[str, Any], array: Array) -> None:
         raise ParseError(f"{_KIND}: rows holds at most {array.height} rows.")
     model = Model(tuple(levels), frozenset(tuple(pair) for pair in never))
     for row in rows:
-        if not _numbers(row, len(levels), len(levels)) or not _fits(model, row):
+        if not _numbers(row, len(levels), len(levels)) or not model.fits(row):
             raise ParseError(f"{_KIND}: {row!r} is no row of these levels, or is forbidden.")
     if not model.goals():
         raise ParseError(f"{_KIND}: no row is allowed.")

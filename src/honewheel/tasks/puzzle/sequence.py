@@ -84,11 +84,6 @@ class Sequences:
         """None but standing still: nothing is known of what the symbols mean."""
         return base.still(count, self.length, self.vocabulary)
 
-    def augment(
-        self, inputs: Tokens, labels: Tokens, rng: np.random.Generator
-    ) -> tuple[Tokens, Tokens]:
-        return inputs, labels
-
     def canonical(self, prompt: str, context: Mapping[str, str], output: str | None = None) -> str:
         """The input itself, whatever the room for it."""
         given = list(_symbols(_input(prompt), self.symbols))

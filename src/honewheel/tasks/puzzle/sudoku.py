@@ -73,12 +73,6 @@ class Grid:
         same = np.tile(np.arange(2), (count, 1))  # padding and empty keep their token
         return cells, np.concatenate([same, names + 1], axis=1)
 
-    def augment(
-        self, inputs: Tokens, labels: Tokens, rng: np.random.Generator
-    ) -> tuple[Tokens, Tokens]:
-        found = self.symmetries(len(inputs), rng)
-        return base.moved(inputs, *found), base.moved(labels, *found)
-
     def canonical(self, prompt: str, context: Mapping[str, str], output: str | None = None) -> str:
         answer = None if output is None else self._read(output)
         least = canonical(self.rules, _givens(prompt), answer)
