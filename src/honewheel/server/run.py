@@ -20,6 +20,8 @@ from honewheel.server.app import App
 from honewheel.wheel import Wheel
 
 GRACE_SECONDS = 10  # for answers in flight when the server is stopped
+YOUNG = 20_000  # new objects before the collector looks at them. With Python's 700 it walked the
+# rows of a crowd's requests several times while they waited for their commit
 HEAD_SECONDS = 10.0  # within which a new connection has sent the head of a request
 
 
@@ -99,6 +101,7 @@ async def _serve(found: Server, listening: Callable[[str], Any]) -> None:
             await asyncio.sleep(0.01)
         if found.started:
             gc.freeze()  # what is loaded by now stays: collections need not walk it each time
+            gc.set_threshold(YOUNG)
             listening(f"http://{f'[{name}]' if ':' in name else name}:{port}")
         await serving
 

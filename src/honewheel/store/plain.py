@@ -37,16 +37,14 @@ def among(connection: Connection, start: str, column: str, values: Sequence[str]
 def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert rows that all hold the same columns of `table`."""
     statement, columns = _compiled(table, connection.dialect, tuple(rows[0]))
-    if connection.dialect.name == "sqlite":
-        given: Any = [
-            tuple([change(row[name]) if change else row[name] for name, change in columns])
-            for row in rows
-        ]
-    else:
-        given = [
-            {name: change(row[name]) if change else row[name] for name, change in columns}
-            for row in rows
-        ]
+    values = [
+        [change(row[name]) for row in rows] if change else [row[name] for row in rows]
+        for name, change in columns
+    ]
+    given: Any = list(zip(*values, strict=True))
+    if connection.dialect.name != "sqlite":
+        names = [name for name, _ in columns]
+        given = [dict(zip(names, row, strict=True)) for row in given]
     connection.exec_driver_sql(statement, given)
 
 
