@@ -4,6 +4,8 @@ same work.
     make bench-engine                          everything, about 25 minutes of one core
     python benchmarks/engine.py --minutes 5    stop after the round in which 5 minutes are over;
                                                the same command goes on until the file is written
+    python benchmarks/engine.py --long         and, last, the job of 5,000 examples (half an hour of
+                                               one core more); also after a whole run, with its rows
     python benchmarks/engine.py --quick        one small round, same metrics, not written
 
 All sides run in one process and take turns, the order turned round each time (ABBA). A pilot on
@@ -26,11 +28,12 @@ import warnings
 from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import results_file
-from engine_report import JOB, Row, is_ours, report
+from engine_report import JOB, LARGE_JOB, Row, is_ours, report
 
 for name, value in {
     "OMP_NUM_THREADS": "1",
@@ -41,7 +44,8 @@ for name, value in {
     os.environ[name] = value  # before torch is imported
 
 LOG = Path(__file__).parents[1] / ".bench" / "engine.jsonl"
-ROUNDS, HELD_OUT, PILOT, FEW = 5, 24, 24, 8
+WHOLE = LOG.with_name("engine-whole.jsonl")  # the rows of the newest run that came to its end
+ROUNDS, JOBS, HELD_OUT, PILOT, FEW = 5, 3, 24, 24, 8
 GO_ON = 3  # exit code: the time is over, there is more to do
 
 
@@ -50,7 +54,8 @@ class Part:
     """One comparison: a size of model, a vocabulary, a number of pairs.
 
     `every`: the first round measures every setting of the rivals, and no pilot is needed. `pilot`:
-    the part whose pilot chooses the rivals, where it is another one.
+    the part whose pilot chooses the rivals, where it is another one. `theirs`: the rivals, where
+    no pilot chooses them.
     """
 
     name: str
@@ -62,6 +67,8 @@ class Part:
     only: str = ""  # measure this precision of ours, against the one best setting of the rivals
     pilot: str = ""
     objective: str = "sft"
+    theirs: tuple[str, ...] = ()
+    held_out: int = HELD_OUT
 
 
 PARTS = (
@@ -73,26 +80,32 @@ PARTS = (
     Part("25m_32k", "25m", 32_768, 48, rounds=3, only="bf16", pilot="25m"),
     Part("5m_500", "5m", 4096, 500, rounds=2, only="fp32", pilot="5m"),
 )
-QUICK = (0, 1)  # places of the parts of a quick run
+_LITTLE: Any = {"pairs": FEW, "rounds": 1, "every": False, "held_out": 4}
+QUICK = (
+    replace(PARTS[0], theirs=("TRL padding_free fp32", "TRL padding_free bf16"), **_LITTLE),
+    replace(PARTS[1], theirs=("TRL reference once fp32", "TRL reference once bf16"), **_LITTLE),
+)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="one small round, not written")
     parser.add_argument("--report", action="store_true", help="write what was measured so far")
+    parser.add_argument("--long", action="store_true", help="the job of 5,000 examples, last")
     parser.add_argument("--minutes", type=float, help="stop after the round that passes them")
     given = parser.parse_args()
     warnings.filterwarnings("ignore")
-    parts = list(PARTS)
-    if given.quick:
-        parts = [replace(PARTS[place], pairs=FEW, rounds=1, every=False) for place in QUICK]
+    parts = QUICK if given.quick else PARTS
     log = Path(tempfile.mkdtemp()) / "quick.jsonl" if given.quick else LOG
     log.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + 60 * (given.minutes or 1e9)
+    if given.long and not given.quick and not log.is_file() and WHOLE.is_file():
+        WHOLE.replace(log)
     _drop_unfinished(log)
     todo: Iterator[Row] = iter(())
     if not given.report:
-        todo = _measured(parts, log, rounds=1 if given.quick else ROUNDS, quick=given.quick)
+        todo = _measured(parts, log, given.quick)
+        todo = chain(todo, _large_job(log, given.quick) if given.long else ())
     for row in todo:
         with log.open("a") as file:
             file.write(json.dumps(row) + "\n")
@@ -103,41 +116,43 @@ def main() -> int:
     rows = _read(log)
     metrics, notes = report(rows, [part.name for part in parts])
     print(json.dumps(metrics, indent=1))
-    if not given.quick:
-        print(results_file.write("engine", metrics, range(ROUNDS), notes, packages=("trl",)))
+    if given.quick:
+        return 0
+    print(results_file.write("engine", metrics, range(ROUNDS), notes, packages=("trl",)))
     if not given.report:
-        log.unlink()
+        log.replace(WHOLE)
     return 0
 
 
-def _measured(parts: Sequence[Part], log: Path, *, rounds: int, quick: bool) -> Iterator[Row]:
+def _measured(parts: Sequence[Part], log: Path, quick: bool) -> Iterator[Row]:
     """What is not in the log yet, row by row; `last` marks the end of a round."""
     known = {(row["part"], row["round"]) for row in _read(log) if row["last"]}
     for place, part in enumerate(parts):
         if place == 1:
-            yield from _whole(known, rounds, quick)
+            yield from _whole(known, quick)
         ours, rivals = _sides(part.objective)
-        if (part.name, "pilot") not in known and not part.every and not part.pilot:
-            sides = list(rivals)[3:5] if quick else list(rivals)
-            tried = replace(part, pairs=FEW if quick else PILOT)
-            yield from _round(tried, "pilot", [*sides[:1], *sides])  # the first warms up
+        piloted = part.every or part.pilot or part.theirs
+        if (part.name, "pilot") not in known and not piloted:
+            sides = [next(iter(rivals)), *rivals]  # the first warms up
+            yield from _round(replace(part, pairs=PILOT), "pilot", sides)
         for number in range(part.rounds):
             if (part.name, number) in known:
                 continue
-            theirs = list(rivals) if part.every and not number else _best(log, part)
+            every = part.every and not number
+            theirs = part.theirs or (list(rivals) if every else _best(log, part))
             sides = [*(side for side in ours if side.endswith(part.only)), *theirs]
             yield from _round(part, number, sides[:: -1 if number % 2 else 1])
 
 
-def _whole(known: set[Any], rounds: int, quick: bool) -> Iterator[Row]:
+def _whole(known: set[Any], quick: bool) -> Iterator[Row]:
     """The comparison of losses, and the whole job in fresh processes."""
     if ("one_step", 0) not in known:
-        yield from _one_step()
+        yield from _one_step(QUICK[0].held_out if quick else HELD_OUT)
     if ("pair_losses", 0) not in known:
         yield from _pair_losses()
-    for number in range(min(rounds, 3)):
+    for number in range(1 if quick else JOBS):
         if (JOB, number) not in known:
-            yield from _jobs(number, *((FEW, 1) if quick else ()))
+            yield from _jobs(number, "5m" if quick else "28m", *((FEW, 1) if quick else ()))
 
 
 def _sides(objective: str) -> tuple[Any, Any]:
@@ -156,11 +171,11 @@ def _job_of(part: Part, seed: int) -> Any:
     base = engine_data.base(_folder(part.size, part.vocabulary), part.size, part.vocabulary)
     made: Any = engine_data.pairs if part.objective == "sft" else engine_data.preferences
     rows = made(part.pairs, 1, part.vocabulary)
-    return Job(base, rows, made(HELD_OUT, 2, part.vocabulary), seed)
+    return Job(base, rows, made(part.held_out, 2, part.vocabulary), seed)
 
 
 def _round(part: Part, number: int | str, sides: Sequence[str]) -> Iterator[Row]:
-    from honewheel.families.causal_lm import precision
+    from honewheel.families import precision
 
     job = _job_of(part, number if isinstance(number, int) else 99)
     runs = dict(ChainMap(*_sides(part.objective)))
@@ -185,10 +200,10 @@ def _warm_up(objective: str, job: Any, runs: Mapping[str, Any]) -> None:
             _warm.add((objective, side))
 
 
-def _one_step() -> Iterator[Row]:
+def _one_step(held_out: int) -> Iterator[Row]:
     """One update over the same eight pairs: the sides must compute the same loss."""
     sides = ("ours fp32", "TRL padding_free fp32", "TRL padded fp32")
-    yield from _round(Part("one_step", "5m", 4096, 8), 0, sides)
+    yield from _round(Part("one_step", "5m", 4096, 8, held_out=held_out), 0, sides)
 
 
 def _pair_losses() -> Iterator[Row]:
@@ -201,17 +216,34 @@ def _pair_losses() -> Iterator[Row]:
         yield row | {"last": place == 1, "train": 0.0, "losses": losses}
 
 
-def _jobs(number: int, *size: int) -> Iterator[Row]:
-    import engine_data
+def _jobs(number: int, model: str, *size: int) -> Iterator[Row]:
     import engine_job
 
-    base = engine_data.base(_folder("28m", 4096), "28m", 4096)
     order = [("ours", engine_job.ours), ("TRL", engine_job.trl)]
     for place, (side, work) in enumerate(order[:: -1 if number % 2 else 1]):
-        load, wall = os.getloadavg()[0], time.perf_counter()
-        cpu = work(base, number, *size)
-        row = {"part": JOB, "round": number, "side": side, "load": load, "last": place == 1}
-        yield row | {"train": cpu, "wall": time.perf_counter() - wall}
+        yield _timed(JOB, model, number, side, work, size) | {"last": place == 1}
+
+
+def _large_job(log: Path, quick: bool) -> Iterator[Row]:
+    """The job of 5,000 examples in a fresh process: ours, then TRL's; each is kept when it ends."""
+    import engine_job
+
+    size = (2 * FEW if quick else engine_job.MANY, 1)
+    known = {row["side"] for row in _rows(log, LARGE_JOB)}
+    for place, (side, work) in enumerate((("ours", engine_job.ours), ("TRL", engine_job.trl))):
+        if side not in known:
+            yield _timed(LARGE_JOB, "28m", place, side, work, size) | {"last": True}
+
+
+def _timed(part: str, model: str, number: int, side: str, work: Any, size: Sequence[int]) -> Row:
+    """One job of one side in a fresh process."""
+    import engine_data
+
+    base = engine_data.base(_folder(model, 4096), model, 4096)
+    load, wall = os.getloadavg()[0], time.perf_counter()
+    cpu = work(base, number, *size)
+    took = time.perf_counter() - wall
+    return {"part": part, "round": number, "side": side, "load": load, "train": cpu, "wall": took}
 
 
 def _folder(size: str, vocabulary: int) -> Path:

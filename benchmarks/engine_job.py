@@ -1,7 +1,8 @@
 """The whole training job in a process of its own, imports and saving included: ours, and TRL's.
 
-54 pairs, 28 million parameters, batches of 8, 3 epochs. `python engine_job.py BASE OUT SEED PAIRS
-EPOCHS` is the rival: its leanest setting, padding_free in bfloat16.
+54 pairs, 28 million parameters, batches of 8, 3 epochs; or 5,000 pairs, once. `python
+engine_job.py BASE OUT SEED PAIRS EPOCHS` is the rival: its leanest setting, padding_free in
+bfloat16.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 import engine_data
 
 PAIRS, EPOCHS = 54, 3
+MANY = 5_000  # pairs of the large job, shown once
 
 
 def ours(base: Path, seed: int, pairs: int = PAIRS, epochs: int = EPOCHS) -> float:

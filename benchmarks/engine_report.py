@@ -13,6 +13,7 @@ import results_file
 from results_file import metric
 
 JOB = "job"  # the whole job in fresh processes
+LARGE_JOB = "large_job"  # the same of 5,000 examples
 Row = dict[str, Any]
 
 
@@ -41,6 +42,15 @@ def report(rows: Sequence[Row], parts: Sequence[str]) -> tuple[dict[str, Any], l
         mine, theirs = (np.array(pairs[side][0]["losses"]) for side in ("ours", "TRL"))
         metrics["dpo_pair_loss_diff"] = metric(float(abs(mine - theirs).max()), "nats")
     metrics |= _job(_by_side(rows, JOB))
+    large = {side: found[0] for side, found in _by_side(rows, LARGE_JOB).items()}
+    if len(large) == 2:
+        metrics |= _large_job(large)
+        notes.append(
+            "large_job: 5,000 examples once, 28 million parameters, batches of 8, in a fresh "
+            f"process a side, imports and saving included, one run each: ours "
+            f"{large['ours']['train']:.0f} CPU s, TRL padding_free bf16 "
+            f"{large['TRL']['train']:.0f}"
+        )
     memory = results_file.FOLDER / "engine_memory.json"
     if memory.is_file():  # measured by benchmarks/engine_memory.py, repeated beside the speeds
         key = "memory_estimate_worst_error"
@@ -102,6 +112,14 @@ def _job(sides: dict[str, list[Row]]) -> dict[str, Any]:
             float(np.median(ours)), "CPU s", float(ours.min()), float(ours.max())
         ),
         "original_job_ratio": _ratio(theirs, ours),
+    }
+
+
+def _large_job(sides: dict[str, Row]) -> dict[str, Any]:
+    ours, theirs = (sides[one]["train"] for one in ("ours", "TRL"))
+    return {
+        "large_job_seconds": metric(ours, "CPU s"),
+        "large_job_cpu_ratio": metric(theirs / ours, "x"),
     }
 
 
