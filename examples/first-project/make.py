@@ -22,8 +22,8 @@ from honewheel.demo.requirements import HELD_OUT_SEED, Entity, Requirement, requ
 HERE = Path(__file__).parent
 SEED = 4
 FIRST_DAY = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
-DIAGRAMS, TABLES = 130, 60  # requests with feedback
-HELD_OUT = 70  # requests of each suite
+DIAGRAMS, TABLES = 190, 90  # requests with feedback
+HELD_OUT = 120  # requests of each suite
 TYPES = {"string": "text", "int": "integer", "decimal": "numeric", "date": "date"}
 PEOPLE = ("ana", "ben", "chi")
 

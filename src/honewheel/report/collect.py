@@ -84,12 +84,14 @@ class LossPoint:
     step: int
     loss: float | None = None
     val_loss: float | None = None
-    learning_rate: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """What was asked of training (`settings`) and what it did (`history`, steps, seconds)."""
+    """What was asked of training (`settings`) and what it did (`history`, steps, seconds).
+
+    `realised` was read back from optimizer and model; a family may keep none of it.
+    """
 
     version: int
     files: str
@@ -99,6 +101,7 @@ class Training:
     method: str
     seed: int
     settings: Mapping[str, Json]
+    realised: Mapping[str, Json]
     history: tuple[LossPoint, ...]
     steps: int
     seconds: float
@@ -111,9 +114,10 @@ class Training:
         return "loss, nats per token" if objective == "sft" else f"loss ({objective})"
 
     @property
-    def peak_rate(self) -> float | None:
-        rates = [row.learning_rate for row in self.history if row.learning_rate is not None]
-        return max(rates, default=None)
+    def table(self) -> tuple[tuple[str, Json, Json], ...]:
+        """(setting, asked, realised); None where it was not asked, or is not read back."""
+        names = sorted({*self.settings, *self.realised})
+        return tuple((name, self.settings.get(name), self.realised.get(name)) for name in names)
 
     @property
     def last_loss(self) -> float | None:
@@ -286,13 +290,9 @@ def _training(output: Mapping[str, Any]) -> Training:
         method=spec["method"],
         seed=spec["seed"],
         settings=dict(sorted(spec["settings"].items())),
+        realised=output.get("realised", {}),
         history=tuple(
-            LossPoint(
-                step=row["step"],
-                loss=row.get("loss"),
-                val_loss=row.get("val_loss"),
-                learning_rate=row.get("learning_rate"),
-            )
+            LossPoint(step=row["step"], loss=row.get("loss"), val_loss=row.get("val_loss"))
             for row in output["history"]
         ),
         steps=output["steps"],
