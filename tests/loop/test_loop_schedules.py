@@ -98,7 +98,15 @@ def test_where_schedules_are_seen(
 ) -> None:
     more(wheel, tmp_path, 1)
     assert wheel.work(once=True) == 1
-    standing = wheel.status()["models"]["artifacts"]["schedules"]
+    status = wheel.status()["models"]["artifacts"]
+    why = wheel.jobs()[0].reason
+    assert "effective new examples wait" in why
+    assert (status["last_schedule"], status["last_reason"]) == ("light", why)
+    made = {"id": "artifacts-0002", "schedule": "light", "reason": why}
+    assert wheel.show("artifacts@2")["cycle"] == made
+    assert wheel.show("artifacts-0002")["reason"] == why
+    assert f"A light cycle: {why}" in wheel.report().read_text()
+    standing = status["schedules"]
     assert {name: one["cycle"] for name, one in standing.items()} == {
         "deep": "artifacts-0001",
         "light": "artifacts-0002",
@@ -111,6 +119,10 @@ def test_where_schedules_are_seen(
     assert "light" in capsys.readouterr().out
     assert call([*there, "jobs", "list"]) == 0
     assert "light cycle" in capsys.readouterr().out
+    assert call([*there, "versions"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [row[0] for row in rows if "light" in row] == ["artifacts@2"]
+    assert [row[0] for row in rows if "deep" in row] == ["artifacts@1"]
 
 
 def test_the_command_line_runs_and_queues_by_schedule(

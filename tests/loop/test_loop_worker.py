@@ -163,7 +163,7 @@ def test_a_running_job_stops_at_its_next_step_when_it_is_cancelled(wheel: Any) -
     worker.cancel(wheel.store, job.id, "too dear", wheel.clock())
     assert wheel.store.jobs.beat(found, LONG) == "too dear"
 
-    def turn(_: str, listen: Any, schedule: str | None) -> Any:
+    def turn(_: str, listen: Any, schedule: str | None, reason: str) -> Any:
         raise Cancelled("Cancelled: too dear")
 
     ready(wheel, turn)[0].work(found)
@@ -175,7 +175,7 @@ def test_a_worker_that_is_asked_to_stop_gives_its_job_back_uncounted(wheel: Any)
     wheel.queue("artifacts")
     found = wheel.store.jobs.claim("one", LONG)
 
-    def turn(_: str, listen: Any, schedule: str | None) -> Any:
+    def turn(_: str, listen: Any, schedule: str | None, reason: str) -> Any:
         mine.stop.set()
         return wheel.cycle("artifacts", listen)
 
@@ -193,7 +193,7 @@ def test_a_worker_that_is_asked_to_stop_gives_its_job_back_uncounted(wheel: Any)
 def test_a_killed_training_is_tried_again_later_and_given_up_in_the_end(wheel: Any) -> None:
     wheel.queue("artifacts")
 
-    def turn(_: str, listen: Any, schedule: str | None) -> Any:
+    def turn(_: str, listen: Any, schedule: str | None, reason: str) -> Any:
         def dies(step: Progress) -> None:
             if step.stage == "train":
                 raise TrainingStopped("killed by SIGKILL")

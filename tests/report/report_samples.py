@@ -252,6 +252,8 @@ def fill(
     simulated: int = 150,
     state: str = "done",
     error: str | None = None,
+    schedule: str | None = None,
+    reason: str = "",
 ) -> str:
     """Id of a cycle that did its first `steps` steps and ended in `state`.
 
@@ -265,8 +267,10 @@ def fill(
     store.suites.add(suite(text), WHEN)
     _log(store, text)
     store.versions.move_alias(_move(1, 0, None, "the base, before any feedback"), 0, None)
-    turn = cycle(state="running", verdict=None, finished_at=None)
+    turn = cycle(state="running", verdict=None, finished_at=None, schedule=schedule)
     store.cycles.start(turn)
+    if reason:
+        store.cycles.save_step(turn.id, "start", "key of start", {"reason": reason}, WHEN)
     dataset = _dataset(task, text)
     champion = base.name
 

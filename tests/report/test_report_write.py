@@ -95,6 +95,19 @@ def headings(source: str) -> list[str]:
     ]
 
 
+def test_a_report_says_by_which_schedule_a_cycle_ran_and_why() -> None:
+    why = "41 effective new examples wait (min_new 40)"
+    for text in texts(schedule="light", reason=why):
+        assert f"A light cycle: {why}" in text.replace("\\", "")
+    for text in texts(reason="asked for"):
+        assert "A cycle by the model's own settings: asked for" in text
+    assert in_html(reported(schedule="deep", reason=why)).tables["lineage"][1:3] == [
+        ["schedule", "deep"],
+        ["run because", why],
+    ]
+    assert "run because" not in "".join(texts())  # a cycle that said nothing of it
+
+
 def test_every_number_in_the_table_is_the_one_in_the_store(store: Store) -> None:
     report = collect(store, fill(store))
     stored = store.versions.decision(report.cycle.id)

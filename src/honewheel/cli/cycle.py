@@ -57,13 +57,14 @@ def cycle(
         if not found.fire or schedule not in (None, found.schedule):
             raise typer.Exit(DONE)
         schedule = found.schedule
+    reason = "; ".join(found.reasons) if if_due else "asked for"
     if queue:
-        _queued(project, name, schedule, as_json)
+        _queued(project, name, schedule, reason, as_json)
         raise typer.Exit(DONE)
     show.say(_opening(name, project.status()["models"][name], schedule))
     with show.run_log(project.config.root, "cycle") as log, show.Watcher() as watch:
         try:
-            decision = project.cycle(name, watch, schedule)
+            decision = project.cycle(name, watch, schedule, reason)
         except NothingNew as error:
             if as_json:
                 show.out(_none([str(error)]))
@@ -82,8 +83,8 @@ def cycle(
     raise typer.Exit(DONE if decision.verdict == "promote" else REFUSED)
 
 
-def _queued(project: Any, name: str, schedule: str | None, as_json: bool) -> None:
-    job = project.queue(name, schedule=schedule)
+def _queued(project: Any, name: str, schedule: str | None, reason: str, as_json: bool) -> None:
+    job = project.queue(name, schedule=schedule, reason=reason)
     if as_json:
         show.out(as_dict(job))
     else:

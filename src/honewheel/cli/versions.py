@@ -30,19 +30,22 @@ def versions(context: typer.Context, model: Model = None, as_json: show.Json = F
                 "champion": found["champion"],
                 "verdict": decision["verdict"] if decision else None,
                 "gain": round(100 * gain["difference"], 1) if gain else None,
+                "schedule": found["cycle"]["schedule"] if found["cycle"] else None,
+                "reason": found["cycle"]["reason"] if found["cycle"] else None,
             }
         )
     if as_json:
         show.out(rows)
         return
     show.table(
-        ["version", "champion", "verdict", "gain", "made", "dataset"],
+        ["version", "champion", "verdict", "gain", "by", "made", "dataset"],
         [
             [
                 row["name"],
                 "<- champion" if row["champion"] else "",
                 row["verdict"] or "the base",
                 "" if row["gain"] is None else f"{row['gain']:+.1f}",
+                row["schedule"] or "",
                 row["created_at"][:16].replace("T", " "),
                 (row["dataset"] or "")[:12],
             ]

@@ -63,6 +63,7 @@ _NOT_KEPT: Any = {
     "mlflow": True,
     "models": {"__all__": {"upstream", "schedules"}},
 }
+ASKED = "asked for"  # why a cycle runs that no trigger asked for
 # Run again, and the cycle goes on.
 _RESUMABLE = (StoreBusy, StoreFull, TrainingStopped, Stopped, Fenced)
 
@@ -75,10 +76,12 @@ def run(
     clock: Callable[[], datetime],
     listen: Listener,
     schedule: str | None = None,
+    reason: str = ASKED,
 ) -> tuple[Cycle, Decision]:
     """Run or resume one cycle of a registered model; returns it with the gate's decision.
 
-    A cycle that was cut short goes on under the schedule it started with.
+    `reason` is why it is run, for whoever reads its report. A cycle that was cut short goes on
+    under the schedule and the reason it started with.
 
     Raises:
         ConfigError: the model has no such schedule.
@@ -102,6 +105,7 @@ def run(
                 clock=clock,
                 listen=listen,
             )
+            turn.journal.step("start", [cycle.id], lambda: {"reason": reason})
             decision = _turn(turn)
         except HonewheelError as error:
             if isinstance(error, _RESUMABLE) and not isinstance(error, Moved):

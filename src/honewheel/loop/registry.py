@@ -88,6 +88,7 @@ def _version(store: Store, version: Version) -> dict[str, Any]:
     return {
         "version": as_dict(version) | {"name": version.name},
         "champion": _is_champion(store, version),
+        "cycle": _of_cycle(store, version.cycle) if version.cycle else None,
         "data": built[1] if built else None,
         "training": trained[1] if trained else None,
         "decision": as_dict(decision) if decision else None,
@@ -99,12 +100,19 @@ def _version(store: Store, version: Version) -> dict[str, Any]:
     }
 
 
+def _of_cycle(store: Store, name: str) -> dict[str, Any]:
+    """The cycle that made a version: by which schedule it ran, and why."""
+    schedule = store.cycles.get(name).schedule
+    return {"id": name, "schedule": schedule, "reason": store.cycles.reason(name)}
+
+
 def _cycle(store: Store, name: str) -> dict[str, Any]:
     cycle = store.cycles.get(name)
     decision = store.versions.decision(name)
     steps = {step: store.cycles.step(name, step) for step in STEPS}
     return {
         "cycle": as_dict(cycle),
+        "reason": store.cycles.reason(name),
         "steps": {step: found[1] for step, found in steps.items() if found},
         "decision": as_dict(decision) if decision else None,
     }

@@ -44,6 +44,8 @@ def _model(store: Store, name: str) -> dict[str, Any]:
         "cycles": len(cycles),
         "by_verdict": verdicts,
         "last_cycle": newest.id if newest else None,
+        "last_schedule": newest.schedule if newest else None,
+        "last_reason": store.cycles.reason(newest.id) if newest else None,
         "new_entries": store.log.last_seq() - (newest.as_of_seq if newest else 0),
         "dropped": _dropped(store, newest.id) if newest else {},
         "panels": _panels(store, newest.id) if newest else [],

@@ -42,8 +42,8 @@ from honewheel.store.jobs import Job
 CYCLE = "cycle"
 LONGEST_PAUSE = timedelta(minutes=10)  # before a job that failed for want of space or memory again
 
-# (model, listener, schedule) -> the decision of the cycle that was run or resumed
-Turn: TypeAlias = Callable[[str, Callable[[Progress], None], str | None], Decision]
+# (model, listener, schedule, reason) -> the decision of the cycle that was run or resumed
+Turn: TypeAlias = Callable[[str, Callable[[Progress], None], str | None, str], Decision]
 Tell: TypeAlias = Callable[[str, dict[str, Any]], None]
 
 _log = logging.getLogger(__name__)
@@ -172,7 +172,7 @@ class Worker:
             if job.kind == drift.MEASURE:
                 found = drift.measure(self.store, self.config, job.model, listen)
                 return self._finish(job, "done", **found)
-            decision = self.turn(job.model, listen, job.asked.get("schedule"))
+            decision = self.turn(job.model, listen, job.asked.get("schedule"), job.reason)
         except NothingNew as error:
             return self._finish(job, "done", verdict="nothing new", why=str(error))
         except Cancelled as error:

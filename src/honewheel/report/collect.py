@@ -159,6 +159,7 @@ class CycleReport:
     """Everything a report of one cycle says. Parts that a failed cycle never reached are None."""
 
     cycle: Cycle
+    reason: str | None  # why it was run, where that is known
     reached: tuple[str, ...]  # steps that are journaled as done, in order
     build: Build | None
     training: Training | None
@@ -193,6 +194,7 @@ def collect(store: Store, cycle_id: str) -> CycleReport:
     names = (_base_name(cycle, evaluation), *_contenders(decision, evaluation))
     return CycleReport(
         cycle=cycle,
+        reason=store.cycles.reason(cycle_id),
         reached=tuple(name for name in STEPS if name in steps),
         build=_build(store, steps["build"]) if "build" in steps else None,
         training=_training(steps["train"]) if "train" in steps else None,

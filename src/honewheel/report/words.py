@@ -87,6 +87,13 @@ def progress(report: CycleReport) -> str:
     return f"{done} in {duration(seconds)}"
 
 
+def occasion(report: CycleReport) -> str:
+    """By which schedule it ran, and why: "A light cycle: 41 effective new examples wait"."""
+    schedule = report.cycle.schedule
+    what = f"A {schedule} cycle" if schedule else "A cycle by the model's own settings"
+    return f"{what}: {report.reason}" if report.reason else what
+
+
 def simulated(report: CycleReport) -> str | None:
     """The warning that examples do not come from people; None when no source is simulated."""
     build = report.build
@@ -129,6 +136,8 @@ def lineage(report: CycleReport) -> tuple[tuple[str, str], ...]:
     cycle, challenger = report.cycle, report.challenger
     found: dict[str, str | None] = {
         "cycle": cycle.id,
+        "schedule": cycle.schedule or "the model's own settings",
+        "run because": report.reason,
         "as of": f"{moment(cycle.as_of)}, sequence number {count(cycle.as_of_seq)}",
         "started": moment(cycle.started_at),
         "finished": None if cycle.finished_at is None else moment(cycle.finished_at),

@@ -114,7 +114,7 @@ class Cycles:
             self._bell.wait(pause)
 
     def _turn(
-        self, model: str, listen: Callable[[Progress], None], schedule: str | None
+        self, model: str, listen: Callable[[Progress], None], schedule: str | None, reason: str
     ) -> Decision:
         run = _Run(model)
 
@@ -124,7 +124,7 @@ class Cycles:
             listen(step)
 
         try:
-            return self._wheel.cycle(model, hear, schedule)
+            return self._wheel.cycle(model, hear, schedule, reason)
         finally:
             run.done = True
 

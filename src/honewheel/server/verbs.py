@@ -130,7 +130,10 @@ class Verbs:
     def _cycle(self, name: str) -> dict[str, Any]:
         found = self._wheel.store.cycles.get(name)
         decision = self._wheel.store.versions.decision(name)
-        return summary(found) | {"decision": as_dict(decision) if decision else None}
+        return summary(found) | {
+            "reason": self._wheel.store.cycles.reason(name),
+            "decision": as_dict(decision) if decision else None,
+        }
 
     async def follow(self, request: Request) -> Response:
         name = request.path_params["id"]

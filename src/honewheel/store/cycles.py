@@ -98,6 +98,11 @@ class Cycles:
             row = connection.execute(query).first()
         return None if row is None else (row.key, row.output)
 
+    def reason(self, cycle_id: str) -> str | None:
+        """Why a cycle was run; None where its journal does not say."""
+        found = self.step(cycle_id, "start")
+        return None if found is None else str(found[1]["reason"])
+
     def save_step(self, cycle_id: str, name: str, key: str, output: Json, at: datetime) -> None:
         """Journal what a step gave; a step saved before is replaced.
 

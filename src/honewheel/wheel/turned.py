@@ -30,11 +30,13 @@ class Turned(Opened):
         model: str | None = None,
         on_progress: Callable[[Progress], None] = nobody,
         schedule: str | None = None,
+        reason: str = "asked for",
     ) -> Decision:
         """Run (or, after a crash, resume) one cycle of a model; returns the gate's decision.
 
         `schedule` is "light" or "deep" where the model has them; None goes by the model's own
-        settings. The report is written when it ends: see `report`.
+        settings. `reason` is kept with the cycle and stands in its report, which is written when it
+        ends: see `report`.
         """
         from honewheel.loop import cycle as loop  # numpy and all of curation: only when it turns
 
@@ -47,6 +49,7 @@ class Turned(Opened):
                 clock=self.clock,
                 listen=on_progress,
                 schedule=schedule,
+                reason=reason,
             )
         except HonewheelError:
             self._report_failure(name)
