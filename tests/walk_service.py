@@ -10,8 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +18,7 @@ from typing import Literal
 
 Which = Literal["server", "worker"]
 LONGEST = 300.0  # seconds for anything to come about, on a crowded machine too
+IDLE = 2.0  # seconds until a kill where there is nothing to do
 STARTED = {"server": "listens on", "worker": "worker started"}
 
 
@@ -84,13 +83,9 @@ class Service:
 
         until(both, "server and worker run")
 
-    def up(self) -> bool:
-        """Whether the server answers."""
-        try:
-            with urllib.request.urlopen(f"{self.url}/healthz", timeout=5) as answer:
-                return bool(answer.status == 200)
-        except (OSError, urllib.error.URLError):
-            return False
+    def cpu(self) -> float:
+        """CPU seconds that both have used since they were started, with their children."""
+        return sum(_cpu(process.pid) for process in self._running.values())
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -124,18 +119,23 @@ class Killer:
     """Kills server or worker at random moments, each time both have come up again."""
 
     def __init__(self, service: Service, rng: random.Random, longest: float) -> None:
-        """Between coming up and the next kill lie up to `longest` seconds."""
+        """From coming up to the next kill both work for up to `longest` CPU seconds.
+
+        So kills are spread over what is done, however crowded the machine; where nothing is left
+        to do, IDLE seconds pass.
+        """
         self._service = service
         self._rng = rng
         self._longest = longest
         self._failed: list[BaseException] = []
         self.act = self.doing = ""
+        self.over = False
         self.kills: list[Kill] = []
 
     @contextmanager
     def during(self, act: str, count: int) -> Iterator[None]:
         """`count` kills while the block runs; those left when it is done come then."""
-        self.act = act
+        self.act, self.over = act, False
         plan: list[tuple[Which, float]] = [
             (self._rng.choice(("server", "worker")), self._rng.uniform(0.2, self._longest))
             for _ in range(count)
@@ -145,6 +145,7 @@ class Killer:
         try:
             yield
         finally:
+            self.over, self.doing = True, "idle"
             thread.join()
         if self._failed:
             raise self._failed[0]
@@ -153,12 +154,20 @@ class Killer:
         try:
             for which, pause in plan:
                 self._service.ready()
-                time.sleep(pause)
+                self._work(pause)
                 self.kills.append(Kill(which, self.act, self.doing))
                 self._service.kill(which)
             self._service.ready()
         except BaseException as error:
             self._failed.append(error)
+
+    def _work(self, seconds: float) -> None:
+        """Wait until server and worker have worked for so many CPU seconds."""
+        until_cpu, until_idle = self._service.cpu() + seconds, time.monotonic() + IDLE
+        while self._service.cpu() < until_cpu:
+            if self.over and time.monotonic() > until_idle:
+                return
+            time.sleep(0.05)
 
 
 def _free_port() -> int:
@@ -166,6 +175,18 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     return port
+
+
+def _cpu(pid: int) -> float:
+    """CPU seconds of a process and of all below it, those that have ended included."""
+    try:
+        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        threads = Path(f"/proc/{pid}/task").iterdir()
+        below = [name for one in threads for name in (one / "children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0  # it has just ended
+    own = sum(map(int, words[11:15])) / os.sysconf("SC_CLK_TCK")
+    return own + sum(_cpu(int(name)) for name in below)
 
 
 def cpu_seconds() -> float:

@@ -34,8 +34,9 @@ base   = "honewheel/tiny"
 tasks  = ["{TASK}"]
 
 [models.{MODEL}.train]
-start  = "champion"   # what a version has learnt is not shown as new to the next
-epochs = 8
+start            = "champion"  # what a version has learnt is not shown as new to the next
+epochs           = 8
+checkpoint_every = 8
 
 [models.{MODEL}.gate]
 validity_margin = 10.0  # a panel this small cannot exclude a loss of two points
@@ -57,7 +58,7 @@ cooldown_hours = 0
 kind = "mermaid-erd"
 
 [curate]
-replay_share = 0.4
+replay_share = 0.2
 
 [evaluate]
 max_new_tokens = 256
