@@ -8,6 +8,7 @@ evidence moves it on: without outcomes, a version on trial stays on trial.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias
@@ -168,6 +169,17 @@ def _deployment(
         cursor=seq,
         trial=trial.dump(start),
     )
+
+
+def news(before: Deployment | None, after: Deployment | None) -> Iterator[dict[str, Any]]:
+    """What `observe` has changed, as fields of a log line each: the stage, and how it ended."""
+    if after is None:
+        return
+    told = {"model": after.model, "version": f"{after.model}@{after.version}"}
+    if before is not None and before.ended is None and after.stage != before.stage:
+        yield told | {"stage": after.stage}
+    if after.ended is not None:
+        yield told | {"ended": after.ended, "why": after.reason}
 
 
 # --- outcomes ------------------------------------------------------------------------------------

@@ -107,11 +107,8 @@ class Worker:
     def _watch(self, model: str) -> None:
         before = self.store.deployments.current(model)
         after = watch.observe(self.store, self.config, model, self.clock())
-        if before is not None and after is not None and after.stage != before.stage:
-            self._told("trial", model=model, version=after.version, stage=after.stage)
-        if after is not None and after.ended is not None:
-            told = {"version": after.version, "ended": after.ended, "why": after.reason}
-            self._told("trial", model=model, **told)
+        for told in watch.news(before, after):
+            self._told("trial", **told)
 
     def _queue_due(self, model: str) -> None:
         """Queue what is due: first to measure what an alarm is about, then to learn.
