@@ -160,7 +160,7 @@ def _job_of(part: Part, seed: int) -> Any:
 
 
 def _round(part: Part, number: int | str, sides: Sequence[str]) -> Iterator[Row]:
-    from honewheel.families.causal_lm import precision
+    from honewheel.families import precision
 
     job = _job_of(part, number if isinstance(number, int) else 99)
     runs = dict(ChainMap(*_sides(part.objective)))
