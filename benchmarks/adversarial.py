@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Sequence
 
 import results_file
 
@@ -20,7 +21,8 @@ from honewheel.curate import labelled
 from honewheel.demo import tickets
 from honewheel.evaluate import metrics, pairs
 from honewheel.evaluate.adversarial import cases, results
-from honewheel.records import Decoding, Item
+from honewheel.protocols import Model
+from honewheel.records import Decoding, EvalRow, Item
 from honewheel.settings import Adversarial
 from honewheel.tasks.pairs import as_prompt
 from honewheel.tasks.similarity import Similarity
@@ -84,7 +86,7 @@ def _pairs(made: labelled.Made) -> list[Item]:
     ]
 
 
-def _rows(model, items):
+def _rows(model: Model, items: Sequence[Item]) -> list[EvalRow]:
     answers = list(model.predict(items, Decoding()))
     return metrics.rows("minilm@0", "bench", items, answers, Similarity().compare)
 

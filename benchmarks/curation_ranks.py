@@ -35,7 +35,8 @@ MUTATIONS = 12  # an artifact; sorts of fault take turns, so each sort that fits
 def text_measures() -> dict[str, Measure]:
     """What people compare texts with, each in [0, 1]."""
     from rapidfuzz.distance import Levenshtein
-    from sacrebleu.metrics import BLEU, CHRF
+    from sacrebleu.metrics.bleu import BLEU
+    from sacrebleu.metrics.chrf import CHRF
 
     bleu, chrf = BLEU(effective_order=True), CHRF()
     return {

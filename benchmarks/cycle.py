@@ -73,7 +73,8 @@ def rows(start: int, stop: int, corrected: int) -> list[dict[str, Any]]:
     for number in range(start, stop):
         one = curation_log.asked(number)
         at = curation_log.NOW - timedelta(minutes=10 * (stop - number))
-        row = {"id": one.id, "task": one.task, "prompt": one.prompt, "output": one.output}
+        row: dict[str, Any] = {"id": one.id, "task": one.task}
+        row |= {"prompt": one.prompt, "output": one.output}
         row |= {"source": f"user-{number % 40:02d}", "created_at": at.isoformat()}
         if number % 2 == 0 and number // 2 < corrected:
             row["correction"] = one.output.replace("    int ", "    bigint ")

@@ -18,6 +18,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -58,22 +59,28 @@ def parts(seeds: Sequence[int]) -> dict[str, Part]:
     """Name -> what is measured, in the order of measuring: cheap ones first, rivals in turn."""
     found: dict[str, Part] = {"base": lambda data, sizes: ours.base(data, sizes, SETS)}
     for seed in seeds:
-        found[f"head:{seed}"] = lambda data, sizes, seed=seed: _head(data, sizes, seed)
-        found[f"st:{seed}"] = lambda data, sizes, seed=seed: rival.trained(data, seed, None, sizes)
-        found[f"unseen:{seed}"] = lambda data, sizes, seed=seed: _unseen(data, sizes, seed)
-        found[f"unseen-free:{seed}"] = lambda data, sizes, seed=seed: _unseen(
-            data, sizes, seed, 0.0
-        )
-        found[f"head-all:{seed}"] = lambda data, sizes, seed=seed: _head_all(data, sizes, seed)
+        found |= _of_seed(seed)
     found["best:0"] = lambda data, sizes: _best(data, sizes, 0)
     for name, rate in GRID.items():
-        found[f"st-grid:{name}"] = lambda data, sizes, rate=rate: rival.trained(
-            data, 0, rate, sizes
-        )
+        found[f"st-grid:{name}"] = _at_rate(rate)
     for name, arm in RECIPE.items():
-        found[f"recipe:{name}"] = lambda data, sizes, arm=arm: _recipe(data, sizes, arm)
+        found[f"recipe:{name}"] = partial(_recipe, arm=arm)
     found["index"] = lambda _, sizes: ours.indexed(sizes)
     return found
+
+
+def _of_seed(seed: int) -> dict[str, Part]:
+    return {
+        f"head:{seed}": partial(_head, seed=seed),
+        f"st:{seed}": lambda data, sizes: rival.trained(data, seed, None, sizes),
+        f"unseen:{seed}": partial(_unseen, seed=seed),
+        f"unseen-free:{seed}": lambda data, sizes: _unseen(data, sizes, seed, 0.0),
+        f"head-all:{seed}": partial(_head_all, seed=seed),
+    }
+
+
+def _at_rate(rate: float) -> Part:
+    return lambda data, sizes: rival.trained(data, 0, rate, sizes)
 
 
 def _head(data: Path, sizes: ours.Sizes, seed: int) -> dict[str, Any]:

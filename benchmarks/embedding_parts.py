@@ -48,7 +48,7 @@ def rows(data: Path, name: str, most: int) -> list[dict[str, Any]]:
 
 def dataset(data: Path, name: str, train: int, dev: int) -> Dataset:
     """`train` and `dev` pairs of a set, in the order of its files."""
-    sides = [
+    learnt, judged = (
         tuple(
             Example(
                 id=f"{split}-{at}",
@@ -61,8 +61,8 @@ def dataset(data: Path, name: str, train: int, dev: int) -> Dataset:
             for at, row in enumerate(rows(data, f"{name}.{split}", most))
         )
         for split, most in (("train", train), ("dev", dev))
-    ]
-    return Dataset(hash=dataset_hash(*sides), train=sides[0], val=sides[1])
+    )
+    return Dataset(hash=dataset_hash(learnt, judged), train=learnt, val=judged)
 
 
 def spec(method: str, seed: int, **changes: Json) -> Spec:

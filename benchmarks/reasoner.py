@@ -210,7 +210,8 @@ def given(job: Job) -> Given:
 def run(job: Job, *, quick: bool) -> dict[str, Any]:
     """Train, answer, compare; everything that the report needs of it."""
     held = given(job)
-    settings = {key: rule.default for key, rule in FAMILY.ranges("full").items()} | job.settings
+    defaults = {key: rule.default for key, rule in FAMILY.ranges("full").items()}
+    settings = {**defaults, **job.settings}
     if quick:
         settings |= {"updates": 4, "batch_size": 8, "segments": 1}
     root = FOLDER / ("quick" if quick else "runs")

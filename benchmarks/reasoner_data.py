@@ -63,11 +63,11 @@ def split(
     for part, wanted, most in (("test", test, each), ("val", val, each), ("train", train, made)):
         rows: list[puzzles.Problem] = []
         while len(rows) < wanted:
-            key = next(waiting, None)
-            if key is None:
+            orbit = next(waiting, None)
+            if orbit is None:
                 break
-            rows += list(orbits[key].values())[:most]
-        draw.shuffle(rows)  # type: ignore[arg-type]
+            rows += list(orbits[orbit].values())[:most]
+        draw.shuffle(rows)
         found[part] = rows[:wanted]
     told = {part: len(rows) for part, rows in found.items()}
     if told != {"test": test, "val": val, "train": train}:

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 _PLACES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
 
@@ -42,7 +43,7 @@ def cluster() -> Iterator[tuple[str, int]]:
 def _run(who: pwd.struct_passwd, folder: Path, program: str, *words: str) -> None:
     found = shutil.which(program, path=_path())
     assert found, f"{program} not found: install PostgreSQL"
-    other = {"user": who.pw_uid, "group": who.pw_gid, "extra_groups": []}
+    other: dict[str, Any] = {"user": who.pw_uid, "group": who.pw_gid, "extra_groups": []}
     subprocess.run(
         [found, *words],
         cwd=folder,

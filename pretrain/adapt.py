@@ -103,7 +103,7 @@ def train_adapter(
             for group in optimizer.param_groups:
                 group["lr"] = LEARNING_RATE * min(1.0, (step + 1) / 10) * (1 - step / total)
             loss = answer_loss(inner, inner.model, pad(encoded[start : start + BATCH_SIZE], pad_id))
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(trained, 1.0)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)

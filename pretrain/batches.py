@@ -101,8 +101,10 @@ def block_examples(rng: random.Random, block: int) -> list[Example]:
     drills = [make_drill(rng) for _ in range(BLOCK_SIZE)]
     if block < PURE_DRILL_BLOCKS:
         return drills
-    styles = ("plain", "plain", "plain", None)
-    return drills + [make_example(rng, style=rng.choice(styles)) for _ in range(BLOCK_SIZE // 2)]
+    mostly_plain = ("plain", "plain", "plain", None)
+    return drills + [
+        make_example(rng, style=rng.choice(mostly_plain)) for _ in range(BLOCK_SIZE // 2)
+    ]
 
 
 def _proper(rng: random.Random, example: Example) -> Example:

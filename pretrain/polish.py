@@ -73,7 +73,7 @@ def polish(
             group["lr"] = plan.rate(progress.tokens)
         batch, _ = next(stream)
         loss = answer_loss(model, body, batch)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

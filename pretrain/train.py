@@ -86,7 +86,8 @@ def build_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
 
 def build_optimizers(model: LlamaForCausalLM) -> list[torch.optim.Optimizer]:
     """Muon for the weight matrices, AdamW for embeddings and norms."""
-    matrices, others = [], []
+    matrices: list[torch.nn.Parameter] = []
+    others: list[torch.nn.Parameter] = []
     for name, parameter in model.named_parameters():
         is_matrix = parameter.dim() == 2 and "embed" not in name
         (matrices if is_matrix else others).append(parameter)
@@ -186,7 +187,7 @@ def train(run: Run, checkpoint: Path, preview: Path | None) -> None:
         factor = set_rates(run)
         batch, position = next(stream)
         loss = answer_loss(run.model, body, batch)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(run.model.parameters(), 1.0)
         for optimizer in run.optimizers:
             optimizer.step()

@@ -38,7 +38,7 @@ def require_fit(response: Response, kind: str) -> None:
 
 @cache
 def _checks_requests(kind: type[Task]) -> bool:
-    """Asked of the class, once: of an instance, for each row, it cost twice what validation does."""
+    """Asked of the class, once: for each row, it cost twice what validating the row does."""
     return issubclass(kind, ChecksRequests)
 
 
