@@ -27,6 +27,14 @@ MAX_FINDINGS = 20  # more tell nobody anything
 ROUNDS = 16
 
 
+class Refused(Exception):
+    """The text is no artifact of its kind; carries the finding."""
+
+    def __init__(self, code: str, message: str, line: int | None = None) -> None:
+        super().__init__(message)
+        self.finding = Finding(code=code, message=message, line=line)
+
+
 def judged(findings: Sequence[Finding]) -> Check:
     """Score 0 with an error; else 1 less 0.1 for each kind of warning, at least 0.5."""
     if any(finding.severity == "error" for finding in findings):
