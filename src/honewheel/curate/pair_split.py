@@ -28,8 +28,6 @@ from honewheel.curate.dedup import Candidate, Link
 from honewheel.records import Split
 from honewheel.tasks import pairs
 
-VERSION = 1
-
 GROUP_A, GROUP_B = "group_a", "group_b"  # the context's keys: what each text belongs to
 FULL: Mapping[Split, float] = {"train": 0.88, "val": 0.15, "test": 0.15}  # shares of a task's pairs
 FEW = 20  # pairs of a task below which shares say nothing

@@ -6,7 +6,7 @@ from honewheel.records import Comparison
 
 
 def tell(one: Comparison) -> str:
-    """ "erd 61.0 -> 64.2, +3.2 [+0.8, +5.6] points, 120 prompts"."""
+    """As in: erd 61.0 -> 64.2, +3.2 [+0.8, +5.6] points, 120 prompts."""
     change = f"{100 * one.champion:.1f} -> {100 * one.challenger:.1f}"
     interval = f"[{signed(one.low)}, {signed(one.high)}]"
     return f"{one.name} {change}, {signed(one.difference)} {interval} points, {one.items} prompts"
