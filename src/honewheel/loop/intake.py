@@ -19,6 +19,7 @@ from honewheel.loop import linking
 from honewheel.loop.linking import Way
 from honewheel.records import Check, Finding, Placement, Progress, Response, Split
 from honewheel.store import Store
+from honewheel.tasks import remembered
 from honewheel.tasks.asked import asked
 
 BATCH = 200  # responses a transaction
@@ -30,7 +31,7 @@ def checker(config: Config) -> Checker:
 
     def check(task: str, text: str, context: Mapping[str, str]) -> Check:
         if task in kinds:
-            return kinds[task].check(text, context)
+            return remembered.check(kinds[task], text, context)
         gone = Finding(code="no-task", message=f"task {task!r} is no longer defined")
         return Check(score=0.0, findings=(gone,))
 
