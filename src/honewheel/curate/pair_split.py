@@ -43,6 +43,7 @@ class Text(NamedTuple):
 
     @property
     def exact(self) -> int:
+        """Hash of the text in its canonical form, in [0, 2^63)."""
         return self.keys[0]
 
 

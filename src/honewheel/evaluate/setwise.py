@@ -55,6 +55,7 @@ class SetStratum:
 
     @property
     def difference(self) -> float:
+        """Challenger minus champion, in [-2, 2]."""
         return self.challenger - self.champion
 
     @property

@@ -13,15 +13,18 @@ def tell(one: Comparison) -> str:
 
 
 def signed(share: float) -> str:
+    """A share in points with its sign: +3.2."""
     return f"{100 * share:+.1f}"
 
 
 def points(share: float) -> str:
+    """A share in points: 3.0 points."""
     number = f"{100 * share:.1f}"
     return f"{number} point" if number == "1.0" else f"{number} points"
 
 
 def length(tokens: float) -> str:
+    """How long an answer is on average."""
     return f" ({tokens:,.1f} tokens)"
 
 
