@@ -71,7 +71,7 @@ class Angle:
 
 @dataclass(frozen=True)
 class Mnrl:
-    """Mean nats of finding a partner at `scale`; pairs from label `positive_from` on are positive."""
+    """Mean nats of finding a partner at `scale`; labels from `positive_from` on are positive."""
 
     scale: float
     positive_from: float
