@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from honewheel.curate import pair_difficulty, pair_mining
+from honewheel.curate import pair_difficulty
 from honewheel.curate.labelled import Labelled
 from honewheel.curate.pair_mining import mine
 from honewheel.errors import InputError
@@ -121,4 +121,3 @@ def test_what_cannot_be_mined_is_said(more, said):
         mine(TEXTS, _unit(0, 1, 2, 3, 4), **more)
     with pytest.raises(InputError, match="5 texts came with 2 vectors"):
         mine(TEXTS, _unit(0, 1))
-    assert pair_mining.VERSION

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 import signal
 import subprocess
 import sys
@@ -46,6 +47,24 @@ def wheel(tmp_path: Path) -> Any:
         yield found
 
 
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project after its first cycle, which promoted: for the tests of what comes then."""
+    room = tmp_path_factory.mktemp("once")
+    folder = wheels.project(room / "acme")
+    with wheels.memo_installed(), wheels.open_wheel(folder) as found:
+        wheels.fill(found, room)
+        assert found.cycle().verdict == "promote"
+    return folder
+
+
+@pytest.fixture
+def turned(once: Path, tmp_path: Path) -> Any:
+    """A copy of it."""
+    with wheels.open_wheel(Path(shutil.copytree(once, tmp_path / "turned"))) as found:
+        yield found
+
+
 def champion(wheel: Any) -> int:
     return int(wheel.store.versions.alias("artifacts").version)
 
@@ -86,15 +105,13 @@ def test_shuffled_corrections_are_refused(tmp_path: Path) -> None:
         assert champion(wheel) == 0
 
 
-def test_a_cycle_without_anything_new_says_so(wheel: Any) -> None:
-    wheel.cycle()
+def test_a_cycle_without_anything_new_says_so(turned: Any) -> None:
     with pytest.raises(NothingNew, match="Nothing to do"):
-        wheel.cycle()
-    assert len(wheel.cycles()) == 1
+        turned.cycle()
+    assert len(turned.cycles()) == 1
 
 
-def test_only_settings_that_change_its_result_are_a_reason_for_a_cycle(wheel: Any) -> None:
-    wheel.cycle()
+def test_only_settings_that_change_its_result_are_a_reason_for_a_cycle(turned: Any) -> None:
     for flag in (
         "models.artifacts.trigger.min_new=7",
         "models.artifacts.trigger.quiet_hours=08:00-09:00",
@@ -105,11 +122,11 @@ def test_only_settings_that_change_its_result_are_a_reason_for_a_cycle(wheel: An
         'project.name="other"',
     ):
         with (
-            wheels.open_wheel(wheel.config.root, flag) as changed,
+            wheels.open_wheel(turned.config.root, flag) as changed,
             pytest.raises(NothingNew, match="no setting that its result is made from"),
         ):
             changed.cycle()
-    assert len(wheel.cycles()) == 1
+    assert len(turned.cycles()) == 1
     for number, flag in enumerate(
         (
             "models.artifacts.train.steps=4",
@@ -120,16 +137,15 @@ def test_only_settings_that_change_its_result_are_a_reason_for_a_cycle(wheel: An
         ),
         start=2,
     ):
-        with wheels.open_wheel(wheel.config.root, flag) as changed:
+        with wheels.open_wheel(turned.config.root, flag) as changed:
             changed.cycle()
-        assert len(wheel.cycles()) == number, flag
+        assert len(turned.cycles()) == number, flag
 
 
-def test_a_new_suite_is_something_new(wheel: Any, tmp_path: Path) -> None:
-    wheel.cycle()
+def test_a_new_suite_is_something_new(turned: Any, tmp_path: Path) -> None:
     path = wheels.write_jsonl(tmp_path / "more.jsonl", wheels.suites(35, seed=77)["ddl"])
-    wheel.suite_import(path, task="ddl", role="guard")
-    found = wheel.cycle()
+    turned.suite_import(path, task="ddl", role="guard")
+    found = turned.cycle()
     assert {guard.comparison.name for guard in found.guards} >= {"suite:more"}
 
 
@@ -142,19 +158,20 @@ def test_too_little_feedback_says_how_much_more(tmp_path: Path) -> None:
         assert wheel.cycles()[0].state == "failed"
 
 
-def test_a_failed_training_leaves_the_champion_and_a_reason(wheel: Any) -> None:
-    wheel.cycle()
-    wheel.record(task="erd", prompt="p", output="erDiagram", correction="erDiagram\n a", source="x")
-    folder = wheel.config.root
+def test_a_failed_training_leaves_the_champion_and_a_reason(turned: Any) -> None:
+    turned.record(
+        task="erd", prompt="p", output="erDiagram", correction="erDiagram\n a", source="x"
+    )
+    folder = turned.config.root
     with (
         wheels.open_wheel(folder, "models.artifacts.train.fail_at=2") as broken,
         pytest.raises(TrainingFailed, match="loss is nan at step 2"),
     ):
         broken.cycle()
-    newest = wheel.cycles()[0]
-    assert (newest.state, champion(wheel)) == ("failed", 1)
+    newest = turned.cycles()[0]
+    assert (newest.state, champion(turned)) == ("failed", 1)
     assert "loss is nan" in newest.error
-    assert wheel.cycle().verdict in ("reject", "undecided")
+    assert turned.cycle().verdict in ("reject", "undecided")
 
 
 def test_a_second_cycle_while_one_runs_is_refused(wheel: Any) -> None:
@@ -238,22 +255,21 @@ def test_feedback_during_a_crash_waits_for_the_next_cycle(wheel: Any) -> None:
 
 
 def test_a_champion_moved_meanwhile_fails_the_cycle_and_the_next_one_starts_anew(
-    wheel: Any,
+    turned: Any,
 ) -> None:
-    wheel.cycle()
-    wheel.rollback()
+    turned.rollback()
     rows = wheels.feedback(20, seed=3)
-    wheel.import_file(wheels.write_jsonl(wheel.config.root / "more.jsonl", rows))
+    turned.import_file(wheels.write_jsonl(turned.config.root / "more.jsonl", rows))
 
     def move(step: Any) -> None:
         if step.stage == "gate" and step.step:
-            with wheels.open_wheel(wheel.config.root) as other:
+            with wheels.open_wheel(turned.config.root) as other:
                 other.promote("artifacts@1")
 
     with pytest.raises(Moved, match="somebody moved it meanwhile"):
-        wheel.cycle(on_progress=move)
-    assert wheel.cycles()[0].state == "failed"
-    assert wheel.cycle().champion == "artifacts@1"
+        turned.cycle(on_progress=move)
+    assert turned.cycles()[0].state == "failed"
+    assert turned.cycle().champion == "artifacts@1"
 
 
 def test_a_suite_that_comes_after_the_build_does_not_judge(wheel: Any, tmp_path: Path) -> None:
@@ -298,57 +314,53 @@ def intake_split(wheel: Any, event: str) -> str:
     return str(wheel.store.intake.placement(event).split)
 
 
-def test_trace_goes_from_event_to_version_and_back(wheel: Any) -> None:
-    wheel.cycle()
-    behind = {row["event"] for row in wheel.trace("artifacts@1")["events"]}
+def test_trace_goes_from_event_to_version_and_back(turned: Any) -> None:
+    behind = {row["event"] for row in turned.trace("artifacts@1")["events"]}
     assert behind
     for event in sorted(behind)[:5]:
-        found = wheel.trace(event)["versions"]
+        found = turned.trace(event)["versions"]
         assert [row["version"] for row in found] == ["artifacts@1"]
         assert found[0]["verdict"] == "promote"
     unused = {f"evt_e0-{index}" for index in range(60)} - behind
     assert unused
-    assert wheel.trace(min(unused))["versions"] == []
+    assert turned.trace(min(unused))["versions"] == []
 
 
-def test_explain_knows_a_cycle_that_came_to_the_rows_of_the_one_before(wheel: Any) -> None:
-    wheel.cycle()
+def test_explain_knows_a_cycle_that_came_to_the_rows_of_the_one_before(turned: Any) -> None:
     diagram = "erDiagram\n a {\n int b\n }"
     said = {"task": "erd", "output": diagram, "correction": "no diagram", "source": "zed"}
     for number in range(4):
-        wheel.record(id=f"evt_bad{number}", prompt=f"make thing {number * 7}", **said)
-    wheel.cycle()
-    first, second = (wheel.store.cycles.step(one.id, "build")[1] for one in wheel.cycles())
+        turned.record(id=f"evt_bad{number}", prompt=f"make thing {number * 7}", **said)
+    turned.cycle()
+    first, second = (turned.store.cycles.step(one.id, "build")[1] for one in turned.cycles())
     assert first["dataset"] == second["dataset"]
-    answers = {wheel.explain(f"evt_bad{n}")["models"][0]["answer"] for n in range(4)}
+    answers = {turned.explain(f"evt_bad{n}")["models"][0]["answer"] for n in range(4)}
     assert all(answer.startswith("not trained on in artifacts-0002: ") for answer in answers)
     assert any("invalid target" in answer for answer in answers)
 
 
-def test_explain_says_what_became_of_an_event(wheel: Any) -> None:
-    wheel.cycle()
-    behind = wheel.trace("artifacts@1")["events"]
-    answers = {wheel.explain(row["event"])["models"][0]["answer"] for row in behind}
+def test_explain_says_what_became_of_an_event(turned: Any) -> None:
+    behind = turned.trace("artifacts@1")["events"]
+    answers = {turned.explain(row["event"])["models"][0]["answer"] for row in behind}
     assert answers <= {"trained on in artifacts-0001", "validated on in artifacts-0001"}
-    dropped = wheel.store.datasets.dropped(trained(wheel)[0])
-    told = wheel.explain(dropped[0].event)["models"][0]["answer"]
+    dropped = turned.store.datasets.dropped(trained(turned)[0])
+    told = turned.explain(dropped[0].event)["models"][0]["answer"]
     assert dropped[0].reason in told
     with pytest.raises(NotFound):
-        wheel.explain("evt_unknown")
+        turned.explain("evt_unknown")
 
 
-def test_rollback_returns_to_the_version_before_and_promote_back(wheel: Any) -> None:
+def test_rollback_returns_to_the_version_before_and_promote_back(turned: Any, wheel: Any) -> None:
     with pytest.raises(NotFound):
         wheel.rollback()
-    wheel.cycle()
-    move = wheel.rollback(reason="it was slow")
+    move = turned.rollback(reason="it was slow")
     assert (move.version, move.previous, move.reason) == (0, 1, "rolled back: it was slow")
     with pytest.raises(InputError, match="first champion"):
-        wheel.rollback()
-    assert wheel.promote("artifacts@1").version == 1
+        turned.rollback()
+    assert turned.promote("artifacts@1").version == 1
     with pytest.raises(InputError, match="champion already"):
-        wheel.promote("artifacts@1")
-    assert wheel.rollback().version == 0
+        turned.promote("artifacts@1")
+    assert turned.rollback().version == 0
 
 
 def test_a_refused_version_needs_a_reason_to_be_promoted(tmp_path: Path) -> None:
@@ -369,58 +381,53 @@ def flip(path: Path) -> None:
     path.write_bytes(bytes(found))
 
 
-def test_damaged_weights_are_named_and_never_promoted(wheel: Any) -> None:
-    wheel.cycle()
-    files = trained(wheel)[1]
-    wheel.rollback()
-    flip(wheel.store.files.path(files) / "table.json")
+def test_damaged_weights_are_named_and_never_promoted(turned: Any) -> None:
+    files = trained(turned)[1]
+    turned.rollback()
+    flip(turned.store.files.path(files) / "table.json")
     with pytest.raises(StoreError, match=files[:12]):
-        wheel.promote("artifacts@1")
-    assert champion(wheel) == 0
+        turned.promote("artifacts@1")
+    assert champion(turned) == 0
 
 
-def test_a_damaged_champion_stops_a_cycle_and_is_named(wheel: Any, tmp_path: Path) -> None:
-    wheel.cycle()
-    files = trained(wheel)[1]
-    flip(wheel.store.files.path(files) / "table.json")
+def test_a_damaged_champion_stops_a_cycle_and_is_named(turned: Any, tmp_path: Path) -> None:
+    files = trained(turned)[1]
+    flip(turned.store.files.path(files) / "table.json")
     for number in range(12):  # other data, so that the challenger's weights are not the same
         plain = f"erDiagram\n zebra{number} {{\n string stripe{number}\n }}"
-        wheel.record(task="erd", prompt=plain, output=plain, correction=plain.replace("z", "Z"))
-    wheel.suite_import(
+        turned.record(task="erd", prompt=plain, output=plain, correction=plain.replace("z", "Z"))
+    turned.suite_import(
         wheels.write_jsonl(tmp_path / "new.jsonl", wheels.suites(31, 5)["erd"]), task="erd"
     )
     with pytest.raises(Damaged, match=files[:12]):
-        wheel.cycle()
-    assert wheel.cycles()[0].state == "failed"
+        turned.cycle()
+    assert turned.cycles()[0].state == "failed"
 
 
-def test_a_damaged_dataset_is_named(wheel: Any) -> None:
-    wheel.cycle()
-    dataset = trained(wheel)[0]
-    summary = next(row for row in wheel.store.datasets.list() if row.hash == dataset)
-    flip(wheel.store.files.path(summary.files) / "dataset.parquet")
+def test_a_damaged_dataset_is_named(turned: Any) -> None:
+    dataset = trained(turned)[0]
+    summary = next(row for row in turned.store.datasets.list() if row.hash == dataset)
+    flip(turned.store.files.path(summary.files) / "dataset.parquet")
     with pytest.raises(Damaged, match=dataset[:12]):
-        wheel.store.datasets.load(dataset)
+        turned.store.datasets.load(dataset)
 
 
-def test_a_version_is_traced_though_gc_removed_its_rows(wheel: Any) -> None:
-    wheel.cycle()
-    before = wheel.trace("artifacts@1")["events"]
-    wheel.store.files.gc(set())
-    assert wheel.trace("artifacts@1")["events"] == before != []
+def test_a_version_is_traced_though_gc_removed_its_rows(turned: Any) -> None:
+    before = turned.trace("artifacts@1")["events"]
+    turned.store.files.gc(set())
+    assert turned.trace("artifacts@1")["events"] == before != []
     with pytest.raises(NotFound, match="gc removed"):
-        wheel.store.datasets.load(trained(wheel)[0])
+        turned.store.datasets.load(trained(turned)[0])
 
 
-def test_gc_keeps_every_live_lineage(wheel: Any) -> None:
-    wheel.cycle()
-    before = wheel.gc(dry_run=True)
-    after = wheel.gc()
+def test_gc_keeps_every_live_lineage(turned: Any) -> None:
+    before = turned.gc(dry_run=True)
+    after = turned.gc()
     assert before["runs"] == after["runs"] == ["runs/artifacts-0001"]
-    version = wheel.version("artifacts")
-    assert wheel.store.files.verify(version.files)
-    assert wheel.store.datasets.load(version.dataset).hash == version.dataset
-    assert wheel.trace("artifacts@1")["events"]
+    version = turned.version("artifacts")
+    assert turned.store.files.verify(version.files)
+    assert turned.store.datasets.load(version.dataset).hash == version.dataset
+    assert turned.trace("artifacts@1")["events"]
 
 
 def test_gc_removes_what_killed_searches_and_ablations_left(wheel: Any) -> None:
@@ -439,15 +446,14 @@ def test_gc_removes_what_killed_searches_and_ablations_left(wheel: Any) -> None:
     assert kept.exists()
 
 
-def test_gc_removes_refused_weights_beyond_those_kept(wheel: Any) -> None:
-    wheel.cycle()
+def test_gc_removes_refused_weights_beyond_those_kept(turned: Any) -> None:
     for index in range(2):
-        wheel.record(task="erd", prompt=f"p{index}", output="a", correction="erDiagram\n a")
-        wheel.cycle()
-    refused = [version for version in wheel.versions() if version.number > 1]
-    with wheels.open_wheel(wheel.config.root, "store.keep_refused=0") as strict:
+        turned.record(task="erd", prompt=f"p{index}", output="a", correction="erDiagram\n a")
+        turned.cycle()
+    refused = [version for version in turned.versions() if version.number > 1]
+    with wheels.open_wheel(turned.config.root, "store.keep_refused=0") as strict:
         gone = {row["digest"] for row in strict.gc()["files"]}
-    kept = wheel.version("artifacts").files
+    kept = turned.version("artifacts").files
     assert {version.files for version in refused} - {kept} <= gone
     assert kept not in gone
 
@@ -459,12 +465,11 @@ def test_an_excluded_source_is_not_learnt_from(wheel: Any) -> None:
     assert sources == {"e"}
 
 
-def test_status_counts_what_there_is(wheel: Any) -> None:
+def test_status_counts_what_there_is(wheel: Any, turned: Any) -> None:
     empty = wheel.status()
     assert empty["log"]["events"] == 120
     assert empty["models"]["artifacts"]["champion"] is None
-    wheel.cycle()
-    found = wheel.status()["models"]["artifacts"]
+    found = turned.status()["models"]["artifacts"]
     assert found["champion"] == "artifacts@1"
     assert found["by_verdict"] == {"promote": 1}
     assert {row["suite"]: row["items"] for row in found["panels"]}["erd"] == 40

@@ -13,8 +13,6 @@ from statistics import NormalDist
 from honewheel.curate import reward
 from honewheel.records import Event
 
-VERSION = 1
-
 ACCEPTED = 0.5  # P(accept) from which an output counts as accepted
 FEWEST = 30  # outputs on each side, below which the normal approximation says nothing
 

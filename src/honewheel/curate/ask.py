@@ -9,7 +9,6 @@ rows tell how good the outputs are on the whole.
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from honewheel.curate import evidence, features, reward
+from honewheel.curate.lots import lot
 from honewheel.curate.selection import Embedder
 from honewheel.errors import InputError
 from honewheel.records import Event
@@ -90,7 +90,7 @@ def queue(
     open_, answered = _sort_out(events)
     doubts = [_doubt(event, value) for event in open_]
     size = min(size, len(doubts))
-    drawn = sorted(doubts, key=lambda one: _draw(one.event.id, seed))
+    drawn = sorted(doubts, key=lambda one: lot(seed, one.event.id, size=16))
     drawn = drawn[: int(size * random_share + 0.5)]
     taken = {one.event.id for one in drawn}
     rest = [one for one in doubts if one.event.id not in taken]
@@ -127,10 +127,6 @@ def _doubt(event: Event, value: Callable[[Event], float]) -> _Doubt:
         says.append(check.score if check.valid else 0.0)
     spread = max(says) - min(says) if says else 0.0
     return _Doubt(event, chance, 1 - 2 * abs(chance - 0.5), spread)
-
-
-def _draw(event: str, seed: int) -> bytes:
-    return hashlib.blake2b(f"{seed}\x1f{event}".encode(), digest_size=16).digest()
 
 
 def _spread(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from statistics import fmean
 from typing import TypeVar
 
-from honewheel.records import Pair, Rated
+from honewheel.curate import reward
+from honewheel.records import Pair, Rated, utc
 
 LENGTH_BIAS = 0.2  # largest |correlation| of "chosen" with "longer" that balancing leaves
 LEAST = 0.1  # most that balancing takes from a pair: less would leave a handful to speak for all
@@ -67,6 +69,22 @@ def labels(found: Sequence[Rated]) -> tuple[Rated, ...]:
         factors[True] = max(1.0, low / ratio)
         factors[False] = max(1.0, ratio / high)
     return even([replace(row, weight=row.weight * factors[row.desirable]) for row in found])
+
+
+def aged(
+    found: Sequence[tuple[Row, datetime]], as_of: datetime, half_life_days: float
+) -> list[Row]:
+    """The rows, each with the weight of its age, shared with the others of its group."""
+    siblings = Counter(row.group for row, _ in found)
+    return [
+        replace(
+            row,
+            weight=reward.weight(
+                (utc(as_of) - at).total_seconds() / 86_400, half_life_days, siblings[row.group] - 1
+            ),
+        )
+        for row, at in found
+    ]
 
 
 def even(found: Sequence[Row]) -> tuple[Row, ...]:

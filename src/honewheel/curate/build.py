@@ -14,7 +14,6 @@ permuting the events changes nothing, and every event ends in exactly one of tra
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,9 +42,11 @@ from honewheel.curate import (
     screen,
     selection,
     synthetic,
+    trust,
     weighting,
 )
 from honewheel.curate.knowledge import Known
+from honewheel.curate.lots import lot
 from honewheel.curate.questions import Keys
 from honewheel.curate.rows import Checker, Row
 from honewheel.curate.settings import Settings
@@ -80,6 +81,7 @@ _STAGES = (
     screen,
     selection,
     synthetic,
+    trust,
     weighting,
 )
 VERSION = "2." + ".".join(str(stage.VERSION) for stage in _STAGES)
@@ -288,8 +290,7 @@ def _seal(
     asking: Keys,
 ) -> Dataset:
     def place(row: Example) -> tuple[bytes, tuple[str, ...], str]:
-        hashed = hashlib.blake2b(f"{seed}\x1f{row.id}".encode(), digest_size=16).digest()
-        return hashed, row.events, row.id
+        return lot(seed, row.id, size=16), row.events, row.id
 
     trained, validated = sorted(train, key=place), sorted(val, key=place)
     views = preferences.views(paired.pairs, paired.rated)

@@ -19,15 +19,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from honewheel.curate import questions, shingles, text
-from honewheel.curate.dedup import exact_key
+from honewheel.curate import dedup, questions, shingles, text
 from honewheel.curate.questions import Keys
 from honewheel.curate.shingles import Numbers
 from honewheel.errors import Leak
 from honewheel.records import Example, Item
 from honewheel.tasks import pairs
 
-VERSION = 3
+VERSION = f"3.{dedup.VERSION}"
 
 GRAM = 8  # words
 CONTAINMENT = 0.5  # share of an item's own 8-grams; one edit in 30 words leaves 0.65, two 0.3
@@ -92,7 +91,7 @@ class _Index:
             for one in _texts(item):
                 self.texts[item.task, one].append(item)
             self.groups[item.group].append(item)
-            self.exact[item.task, exact_key(item.prompt, item.context)].append(item)
+            self.exact[item.task, dedup.exact_key(item.prompt, item.context)].append(item)
             self.answers[_answer(item.task, item.prompt, item.reference)].append(item)
             for key in known.of(item.task, item.prompt, item.context):
                 self.keys[item.task, key].append(item)
@@ -110,7 +109,7 @@ class _Index:
         for key in self.known.of(row.task, row.prompt, row.context):
             for item in self.keys.get((row.task, key), ()):
                 yield item, f"the same question by its task ({key[:16]})"
-        for item in self.exact.get((row.task, exact_key(row.prompt, row.context)), ()):
+        for item in self.exact.get((row.task, dedup.exact_key(row.prompt, row.context)), ()):
             yield item, "same prompt and context"
         for item in self.answers.get(_answer(row.task, row.prompt, row.target), ()):
             yield item, "same prompt and target"

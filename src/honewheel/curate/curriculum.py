@@ -7,13 +7,13 @@ default: whether a curriculum helps depends on the data and on how good the diff
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal, get_args
 
+from honewheel.curate.lots import lot
 from honewheel.errors import InputError
 from honewheel.records import Example
 
@@ -87,5 +87,4 @@ def _ranks(examples: Sequence[Example], seed: int) -> list[float]:
 
 
 def _hardness(row: Example, seed: int) -> tuple[float, int, bytes, tuple[str, ...]]:
-    hashed = hashlib.blake2b(f"{seed}\x1f{row.id}".encode(), digest_size=8).digest()
-    return row.difficulty, len(row.target), hashed, row.events
+    return row.difficulty, len(row.target), lot(seed, row.id), row.events

@@ -9,7 +9,6 @@ is not its positive (`mine`).
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from honewheel.curate import text, train_only
+from honewheel.curate.lots import lot
 from honewheel.curate.rows import Checker
 from honewheel.errors import InputError
 from honewheel.protocols import Task
@@ -26,7 +26,7 @@ from honewheel.records import EvalRow, Example, Item, Json, Pair, digest
 from honewheel.tasks import variations
 from honewheel.tasks.asked import asked
 
-VERSION = 1
+VERSION = f"1.{variations.VERSION}"
 
 LOW = 0.7  # a score below it is a failure
 ANY = "any prompt"  # the feature that every item has
@@ -198,7 +198,7 @@ def mutated_pairs(
 
 
 def _drawn(row: Example, seed: int) -> bytes:
-    return hashlib.blake2b(f"{seed}\x1f{row.id}".encode(), digest_size=8).digest()
+    return lot(seed, row.id)
 
 
 def _mutated(row: Example, task: Task, seed: int) -> Pair | None:

@@ -22,8 +22,6 @@ from honewheel.errors import InputError, NotEnoughData
 from honewheel.records import Split
 from honewheel.tasks import pairs
 
-VERSION = 1
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Labelled:

@@ -18,7 +18,7 @@ from honewheel.curate import lexical
 from honewheel.records import Example, Item
 from honewheel.tasks import pairs
 
-VERSION = 1
+VERSION = f"1.{lexical.VERSION}"
 
 BINS = 5  # of the histogram over [0, 1]
 SHIFT = 0.15  # distance of the two distributions from which they differ

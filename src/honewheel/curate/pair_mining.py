@@ -20,8 +20,6 @@ import numpy.typing as npt
 from honewheel.curate.labelled import Labelled
 from honewheel.errors import InputError
 
-VERSION = 1
-
 Floats = npt.NDArray[np.float32]
 BLOCK = 512  # anchors whose cosines are held at a time
 NEAREST = 50  # candidates of an anchor that are looked at

@@ -28,8 +28,6 @@ from honewheel.curate.dedup import Candidate, Link
 from honewheel.records import Split
 from honewheel.tasks import pairs
 
-VERSION = 1
-
 GROUP_A, GROUP_B = "group_a", "group_b"  # the context's keys: what each text belongs to
 FULL: Mapping[Split, float] = {"train": 0.88, "val": 0.15, "test": 0.15}  # shares of a task's pairs
 FEW = 20  # pairs of a task below which shares say nothing
@@ -45,6 +43,7 @@ class Text(NamedTuple):
 
     @property
     def exact(self) -> int:
+        """Hash of the text in its canonical form, in [0, 2^63)."""
         return self.keys[0]
 
 

@@ -15,7 +15,6 @@ values lies further than two standard deviations below their mean.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -25,6 +24,7 @@ from typing import NamedTuple
 
 from honewheel.curate import balance, contamination, questions, reward, statements
 from honewheel.curate.dedup import exact_key
+from honewheel.curate.lots import lot
 from honewheel.curate.questions import Keys
 from honewheel.curate.rows import Checker
 from honewheel.curate.statements import Statement
@@ -92,9 +92,9 @@ def pairs(
         refused += out
         if edge is not None:
             found.append((_pair(edge), edge.at))
-    weighed = _weigh(found, as_of, half_life_days)
+    weighed = balance.even(balance.aged(found, as_of, half_life_days))
     return Preferred(
-        tuple(sorted(weighed, key=lambda pair: (_drawn(seed, pair.id), pair.events))),
+        tuple(sorted(weighed, key=lambda pair: (lot(seed, pair.id), pair.events))),
         tuple(sorted(set(refused), key=lambda one: (one.event, one.reason, one.detail))),
     )
 
@@ -238,7 +238,7 @@ def _ranked(
     if len(same) < 2:
         return None
     value = {text: fmean(quality(_judged(event)) for event in same[text]) for text in same}
-    order = sorted(same, key=lambda text: (-value[text], _drawn(seed, text)))
+    order = sorted(same, key=lambda text: (-value[text], lot(seed, text)))
     best = next((text for text in order if _valid(same[text][0], checks)), None)
     if best is None:
         return None
@@ -315,24 +315,3 @@ def _pair(edge: Statement) -> Pair:
         context=context,
         events=edge.events,
     )
-
-
-def _weigh(
-    found: Sequence[tuple[Pair, datetime]], as_of: datetime, half_life_days: float
-) -> tuple[Pair, ...]:
-    """Decayed by age, shared within a group, mean 1 in each split."""
-    siblings = Counter(pair.group for pair, _ in found)
-    weighed = [
-        replace(
-            pair,
-            weight=reward.weight(
-                (utc(as_of) - at).total_seconds() / 86_400, half_life_days, siblings[pair.group] - 1
-            ),
-        )
-        for pair, at in found
-    ]
-    return balance.even(weighed)
-
-
-def _drawn(seed: int, text: str) -> bytes:
-    return hashlib.blake2b(f"{seed}\x1f{text}".encode(), digest_size=8).digest()

@@ -10,9 +10,8 @@ at most MOST liked and MOST disliked outputs are taken, drawn by hash.
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime
 from statistics import fmean
 
@@ -50,16 +49,7 @@ def rated(
     for event in usable(_Drawn(events, exclude_sources), exclude_sources):
         same[_output(event)].append(event)
     found = [(row, _when(group)) for group in same.values() if (row := _row(group, quality))]
-    siblings = Counter(row.group for row, _ in found)
-    weighed = [
-        replace(
-            row,
-            weight=reward.weight(
-                (utc(as_of) - at).total_seconds() / 86_400, half_life_days, siblings[row.group] - 1
-            ),
-        )
-        for row, at in found
-    ]
+    weighed = balance.aged(found, as_of, half_life_days)
     return tuple(sorted(balance.labels(weighed), key=lambda row: row.events))
 
 

@@ -7,11 +7,11 @@ not depend on the order of the pool, and growing the pool changes it only where 
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from honewheel.curate.lots import lot
 from honewheel.errors import InputError
 from honewheel.records import Example
 
@@ -47,8 +47,7 @@ def choose(pool: Sequence[Example], size: int, seed: int) -> tuple[Example, ...]
 
 def key(name: str, weight: float, seed: int) -> float:
     """Log of u^(1/weight), in (-inf, 0), of the row with this id: the largest are the sample."""
-    hashed = hashlib.blake2b(f"{seed}\x1f{name}".encode(), digest_size=8).digest()
-    uniform = (int.from_bytes(hashed, "big") + 0.5) / 2**64
+    uniform = (int.from_bytes(lot(seed, name), "big") + 0.5) / 2**64
     return math.log(uniform) / weight
 
 

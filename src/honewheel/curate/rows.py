@@ -47,24 +47,30 @@ class Row:
 
     @property
     def event(self) -> str:
+        """The event it came from."""
         return self.example.events[0]
 
     @property
     def corrected(self) -> bool:
+        """Whether a person wrote the target, where else an output was accepted."""
         return bool(self.source)
 
     @property
     def recency(self) -> tuple[datetime, str]:
+        """Later ones are larger."""
         return self.at, self.event
 
     @property
     def target(self) -> str:
+        """The target as compared: two with the same say the same."""
         return canonical_target(self.example.target)
 
     def as_role(self, role: Role) -> Row:
+        """The row as "new" or "replay"."""
         return replace(self, example=replace(self.example, role=role))
 
     def drop(self, reason: str, detail: str) -> Dropped:
+        """Why it is not in the dataset."""
         return Dropped(event=self.event, reason=reason, detail=sys.intern(detail))
 
 

@@ -6,11 +6,8 @@ move test material into training).
 
 from __future__ import annotations
 
-import hashlib
-
+from honewheel.curate.lots import lot
 from honewheel.records import Split
-
-VERSION = 1
 
 TRAIN_PERCENT = 80
 VAL_PERCENT = 10  # early stopping and search; the rest is test, which only the gate reads
@@ -18,8 +15,7 @@ VAL_PERCENT = 10  # early stopping and search; the rest is test, which only the 
 
 def assign(group_root: str, salt: str) -> Split:
     """80 % train, 10 % val, 10 % test, by blake2b of `salt` and `group_root`."""
-    hashed = hashlib.blake2b(f"{salt}\x1f{group_root}".encode(), digest_size=8).digest()
-    percent = int.from_bytes(hashed, "big") % 100
+    percent = int.from_bytes(lot(salt, group_root), "big") % 100
     if percent < TRAIN_PERCENT:
         return "train"
     return "val" if percent < TRAIN_PERCENT + VAL_PERCENT else "test"

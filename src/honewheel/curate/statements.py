@@ -28,9 +28,11 @@ class Statement:
 
     @property
     def ends(self) -> tuple[str, str]:
+        """Winner and loser as compared."""
         return canonical_target(self.winner), canonical_target(self.loser)
 
     def refuse(self, reason: str, detail: str) -> Dropped:
+        """Why no pair comes of it."""
         return Dropped(event=self.events[0], reason=reason, detail=detail)
 
 

@@ -24,8 +24,6 @@ from honewheel.evaluate import setwise
 from honewheel.evaluate.setwise import Statistic
 from honewheel.records import EvalRow
 
-VERSION = 2
-
 Floats = npt.NDArray[np.float64]
 Answer = Literal["helps", "no measurable effect", "hurts"]
 CONFIDENCE = 0.95

@@ -12,8 +12,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-VERSION = 1
-
 ROW = 5  # buckets of one size before the two oldest of them are merged
 LEAST = 5  # values on each side of a cut
 

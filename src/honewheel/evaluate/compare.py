@@ -23,8 +23,6 @@ from honewheel.evaluate import setwise
 from honewheel.evaluate.setwise import SetStratum, Statistic
 from honewheel.records import Comparison, EvalRow
 
-VERSION = 1
-
 Floats = npt.NDArray[np.float64]
 RESAMPLES = 2000
 

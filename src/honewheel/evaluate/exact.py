@@ -17,8 +17,6 @@ from honewheel.evaluate import metrics
 from honewheel.evaluate.metrics import Rate
 from honewheel.records import EvalRow
 
-VERSION = 1
-
 LEVEL = 0.05  # of the test: above it nothing measurable changed
 
 

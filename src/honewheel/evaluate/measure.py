@@ -15,8 +15,6 @@ from honewheel.gate import Evidence, Policy
 from honewheel.protocols import ScoresSets
 from honewheel.records import Comparison, EvalRow
 
-VERSION = 3
-
 _Found: TypeAlias = tuple[Comparison, ...]
 _How: TypeAlias = Callable[..., Comparison]
 

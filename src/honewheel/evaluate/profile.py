@@ -18,8 +18,6 @@ from honewheel.records import EvalRow, Item
 from honewheel.tasks.asked import asked
 from honewheel.tasks.puzzle import base
 
-VERSION = 1
-
 ALL = "all"
 _SHOWN = {"score", "valid", "facts", "exact", "equivalent"}  # not a measure of the kind's own
 

@@ -19,8 +19,6 @@ from honewheel.errors import NotEnoughData
 from honewheel.protocols import ScoresSets
 from honewheel.records import EvalRow
 
-VERSION = 1
-
 Floats = npt.NDArray[np.float64]
 CELLS = 1 << 20  # weights held at a time, resamples x items
 UNDEFINED = 0.05  # share of resamples in which the statistic may be undefined
@@ -57,6 +55,7 @@ class SetStratum:
 
     @property
     def difference(self) -> float:
+        """Challenger minus champion, in [-2, 2]."""
         return self.challenger - self.champion
 
     @property

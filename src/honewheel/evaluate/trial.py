@@ -29,6 +29,7 @@ class Record:
     total: float = 0.0
 
     def add(self, value: float) -> Record:
+        """With one more outcome, `value` in [0, 1]."""
         return Record(self.count + 1, self.total + value)
 
     @property
@@ -56,6 +57,7 @@ class Side:
     waiting: tuple[float, ...] = ()
 
     def add(self, value: float) -> Side:
+        """With one more outcome in [0, 1]; a block that is full goes to those that wait."""
         record, filling = self.record.add(value), self.filling.add(value)
         if filling.count < self.block or filling.mean is None:
             return replace(self, record=record, filling=filling)

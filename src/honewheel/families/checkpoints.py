@@ -49,6 +49,7 @@ class Checkpoint:
 
 
 def folder(root: Path, step: int) -> Path:
+    """Where the checkpoint of an update is."""
     return root / f"step-{step:08d}"
 
 

@@ -29,6 +29,7 @@ _CODE_KEYS = ("auto_map", "auto_mapping", "custom_pipelines", "trust_remote_code
 
 
 def cached(name: str) -> Path:
+    """The folder of a Hub name in the local cache. Raises MissingExtra, NotFound."""
     try:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError

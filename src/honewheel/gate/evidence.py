@@ -74,6 +74,7 @@ class Evidence:
 
     @property
     def everything(self) -> tuple[Comparison, ...]:
+        """What the verdict rests on; a number of it that cannot be read is fatal."""
         first = () if self.primary is None else (self.primary,)
         return (*first, *self.trained, *self.guards, *self.validity, *self.watched)
 

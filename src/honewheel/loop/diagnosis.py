@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from honewheel import plugins
@@ -34,7 +35,7 @@ from honewheel.records import (
 )
 from honewheel.settings import Adversarial
 from honewheel.store import Store
-from honewheel.tasks import pairs
+from honewheel.tasks import pairs, remembered
 
 DEFAULT_CASES = 80  # a category, where neither the settings nor the caller say
 VERSION = f"1.{made.VERSION}.{results.VERSION}.{measured.VERSION}"
@@ -117,7 +118,7 @@ def score(
     decoding = Decoding(max_new_tokens=config.settings.evaluate.max_new_tokens)
     unique = list({item.id: item for item in items}.values())
     answers = proof.predict(store, config, version, unique, decoding, listen)
-    compare = plugins.task(config.task(task).kind).compare
+    compare = partial(remembered.compare, plugins.task(config.task(task).kind))
     rows = metrics.rows(version.name, "asked", unique, answers, compare)
     by_item = {row.item: row for row in rows}
     return [by_item[item.id] for item in items]

@@ -14,15 +14,15 @@ from honewheel import plugins
 from honewheel.config import Config
 from honewheel.curate import dedup, pair_split, questions, split, synthetic
 from honewheel.curate.dedup import Candidate, Link
-from honewheel.curate.pair_split import Known, Text
-from honewheel.curate.questions import Keys
 from honewheel.curate.rows import Checker
+from honewheel.loop import linking
+from honewheel.loop.linking import Way
 from honewheel.records import Check, Finding, Placement, Progress, Response, Split
 from honewheel.store import Store
+from honewheel.tasks import remembered
 from honewheel.tasks.asked import asked
 
 BATCH = 200  # responses a transaction
-VERSION = f"2.{dedup.VERSION}.{questions.VERSION}.{split.VERSION}.{pair_split.VERSION}"
 
 
 def checker(config: Config) -> Checker:
@@ -31,7 +31,7 @@ def checker(config: Config) -> Checker:
 
     def check(task: str, text: str, context: Mapping[str, str]) -> Check:
         if task in kinds:
-            return kinds[task].check(text, context)
+            return remembered.check(kinds[task], text, context)
         gone = Finding(code="no-task", message=f"task {task!r} is no longer defined")
         return Check(score=0.0, findings=(gone,))
 
@@ -48,15 +48,11 @@ def run(store: Store, config: Config, listen: Callable[[Progress], None]) -> int
     texts: dict[tuple[str, int], Candidate] = {}
     with store.exclusive("intake"):
         while responses := store.log.unplaced(BATCH):
-            batch = _Batch(store, check, judges, known, texts)
+            batch = _Batch(store, check, judges, texts)
             requests = [(one.prompt, one.context) for one in responses]
             exact, signed = dedup.exact_keys(requests), dedup.signatures(requests)
             for one in zip(responses, exact, signed, dedup.all_bands(signed), strict=True):
-                both = pair_split.texts(one[0].prompt, one[0].context)
-                if both is None:
-                    batch.add(*one)
-                else:
-                    batch.add_pair(one[0], one[1], both)
+                batch.add(one[0], one[1], linking.way(*one, known))
             store.intake.place(batch.placements, batch.bands, batch.signatures)
             done += len(responses)
             listen(Progress(stage="intake", step=done, total=0))
@@ -78,8 +74,7 @@ class _Batch:
     store: Store
     check: Checker
     judges: Mapping[str, str]
-    known: Keys
-    texts: dict[tuple[str, int], Candidate]  # of pairs: a holder of each text seen in this run
+    holders: dict[tuple[str, int], Candidate]  # of pairs: who holds each text seen in this run
     placements: list[Placement] = field(default_factory=list)
     bands: dict[str, tuple[int, ...]] = field(default_factory=dict)
     signatures: dict[str, bytes] = field(default_factory=dict)
@@ -87,56 +82,16 @@ class _Batch:
     exact: dict[tuple[str, str], Candidate] = field(default_factory=dict)
     sides: dict[str, dict[Split, int]] = field(default_factory=dict)  # of pairs, by task
 
-    def add(self, response: Response, key: str, signed: bytes, keys: tuple[int, ...]) -> None:
-        if named := self.known.of(response.task, response.prompt, response.context):
-            keys = questions.bands(named)
-            link = questions.link(response.id, self._holding(response.task, keys))
-            self._put(response, key, b"", keys, link)
-            return
-        near = self._candidates(response.task, key, keys)
-        self._put(response, key, signed, keys, dedup.link(response.id, key, signed, near))
-
-    def add_pair(self, response: Response, key: str, both: tuple[Text, Text]) -> None:
-        """A pair of texts: its side is that of its texts, its group the pair itself."""
-        task = response.task
-        known = [Known(one, self._near(task, one)) for one in both]
-        twin = None
-        if all((task, one.exact) in self.texts for one in both):  # else the pair is new
-            twin = self.exact.get((task, key)) or self._stored_twin(task, key)
-        counts = self._counts(task)
-        link = pair_split.link(
-            response.id, twin, known, task=task, shares=pair_split.shares(counts)
-        )
-        signed = b"".join(one.signature for one in both)
-        keys = tuple(dict.fromkeys(key for one in both for key in one.keys))
-        place = self._put(response, key, signed, keys, link)
-        if place.quarantined is None:
-            counts[place.split] += 1
-            held = Candidate(response.id, "", signed, link.group, place.split)
-            for one in both:
-                self.texts.setdefault((task, one.exact), held)
-
-    def _near(self, task: str, one: Text) -> list[Candidate]:
-        """Who holds this text; only while nobody does, who holds one that is near it.
-
-        A text that has a side keeps it: what is near it was compared with it on arrival.
-        """
-        if (task, one.exact) not in self.texts:
-            if not (found := self._holding(task, [one.exact])):
-                return self._holding(task, one.keys[1:])
-            self.texts[task, one.exact] = found[0]
-        return [self.texts[task, one.exact]]
-
-    def _put(
-        self, response: Response, key: str, signed: bytes, keys: tuple[int, ...], link: Link
-    ) -> synthetic.Place:
+    def add(self, response: Response, exact: str, way: Way) -> None:
+        """Place one response, whose request has the key `exact`."""
+        link = way.link(response, self)
         place = _place(response, link)
         placement = Placement(
             response_id=response.id,
             task=response.task,
             group=link.group,
             split=place.split,
-            exact=key,
+            exact=exact,
             judge=self.judges.get(response.task, "none"),
             check=self.check(response.task, response.output, asked(response)),
             twin=link.twin,
@@ -144,29 +99,31 @@ class _Batch:
             quarantined=place.quarantined,
         )
         self.placements.append(placement)
-        self.bands[response.id] = keys
-        self.signatures[response.id] = signed
+        self.bands[response.id] = way.keys
+        self.signatures[response.id] = way.signed
         if placement.quarantined is None:
-            self._remember(placement, keys, signed)
-        return place
+            self._remember(placement, way)
 
-    def _counts(self, task: str) -> dict[Split, int]:
-        if task not in self.sides:
-            found = self.store.log.counts()["tasks"].get(task, {})
-            self.sides[task] = {side: found.get(side, 0) for side in pair_split.FULL}
-        return self.sides[task]
+    def _remember(self, placement: Placement, way: Way) -> None:
+        task = placement.task
+        one = Candidate(
+            response_id=placement.response_id,
+            exact=placement.exact,
+            signature=way.signed,
+            group=placement.group,
+            split=placement.split,
+        )
+        for key in way.keys:
+            self.seen[task, key].append(one)
+        self.exact.setdefault((task, placement.exact), one)
+        for text in way.texts:
+            self.holders.setdefault((task, text), one)
+        if way.texts:
+            self.counts(task)[placement.split] += 1
 
-    def _candidates(self, task: str, key: str, keys: Iterable[int]) -> list[Candidate]:
-        """Earlier responses of the task that share a band or the exact key, each once."""
-        found = {one.response_id: one for one in self._holding(task, keys)}
-        if stored := self._stored_twin(task, key):
-            found[stored.response_id] = stored
-        if twin := self.exact.get((task, key)):
-            found[twin.response_id] = twin
-        return list(found.values())
+    # --- what is held (linking.Held) --------------------------------------------------------------
 
-    def _holding(self, task: str, keys: Iterable[int]) -> list[Candidate]:
-        """Responses that hold one of these keys, in the store and in this batch."""
+    def holding(self, task: str, keys: Iterable[int]) -> list[Candidate]:
         wanted = tuple(keys)
         found = {
             name: Candidate(response_id=name, exact="", signature=signed, group=group, split=part)
@@ -176,26 +133,28 @@ class _Batch:
             found |= {one.response_id: one for one in self.seen.get((task, key), ())}
         return list(found.values())
 
-    def _stored_twin(self, task: str, key: str) -> Candidate | None:
-        twin = self.store.intake.by_exact(task, key)
-        if twin is None or twin.quarantined is not None:
-            return None
-        return Candidate(
-            response_id=twin.response_id,
-            exact=twin.exact,
-            signature=b"",
-            group=twin.group,
-            split=twin.split,
-        )
+    def twins(self, task: str, exact: str) -> list[Candidate]:
+        found = [self.exact[task, exact]] if (task, exact) in self.exact else []
+        stored = self.store.intake.by_exact(task, exact)
+        if stored is not None and stored.quarantined is None:
+            found.append(
+                Candidate(
+                    response_id=stored.response_id,
+                    exact=stored.exact,
+                    signature=b"",
+                    group=stored.group,
+                    split=stored.split,
+                )
+            )
+        return found
 
-    def _remember(self, placement: Placement, keys: Iterable[int], signed: bytes) -> None:
-        one = Candidate(
-            response_id=placement.response_id,
-            exact=placement.exact,
-            signature=signed,
-            group=placement.group,
-            split=placement.split,
-        )
-        for band in keys:
-            self.seen[placement.task, band].append(one)
-        self.exact.setdefault((placement.task, placement.exact), one)
+    def text(self, task: str, key: int) -> Candidate | None:
+        if (task, key) not in self.holders and (found := self.holding(task, [key])):
+            self.holders[task, key] = found[0]
+        return self.holders.get((task, key))
+
+    def counts(self, task: str) -> dict[Split, int]:
+        if task not in self.sides:
+            found = self.store.log.counts()["tasks"].get(task, {})
+            self.sides[task] = {side: found.get(side, 0) for side in pair_split.FULL}
+        return self.sides[task]

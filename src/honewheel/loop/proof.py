@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from time import perf_counter
 
 from honewheel import plugins
@@ -30,6 +31,7 @@ from honewheel.records import (
 )
 from honewheel.store import Store
 from honewheel.store.evaluations import Answer
+from honewheel.tasks import remembered
 
 VERSION = f"1.{panel.VERSION}.{metrics.VERSION}"
 SAVE_EVERY = 32  # answers a transaction: a killed evaluation repeats at most this many
@@ -131,7 +133,7 @@ def score(
     answers = predict(store, config, version, items, decoding, listen)
     rows: list[EvalRow] = []
     for suite in suites:
-        compare = plugins.task(config.task(suite.task).kind).compare
+        compare = partial(remembered.compare, plugins.task(config.task(suite.task).kind))
         rows += metrics.rows(version.name, suite.name, suite.items, answers, compare)
     return rows
 

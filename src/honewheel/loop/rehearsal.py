@@ -11,12 +11,14 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from honewheel import atomic, plugins
 from honewheel.config import Config
 from honewheel.evaluate import metrics
 from honewheel.records import Dataset, Decoding, EvalRow, Progress, Spec, Suite, as_dict
+from honewheel.tasks import remembered
 from honewheel.train import run as train
 
 Listener = Callable[[Progress], None]
@@ -108,7 +110,8 @@ class Stage:
             items = [item for _, item in asked.values()]
             for step, answer in enumerate(model.predict(items, self.decoding), start=1):
                 suite, item = asked[answer.item]
-                compare = plugins.task(self.config.task(suite.task).kind).compare
+                kind = plugins.task(self.config.task(suite.task).kind)
+                compare = partial(remembered.compare, kind)
                 (row,) = metrics.rows(one.key[:12], suite.name, [item], [answer], compare)
                 rows[item.id] = row
                 listen(Progress(stage="evaluate", step=step, total=len(items)))

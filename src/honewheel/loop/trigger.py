@@ -35,8 +35,6 @@ from honewheel.errors import ConfigError
 from honewheel.records import utc
 from honewheel.settings import Trigger
 
-VERSION = 1
-
 # Variance of the paired difference until a cycle has measured it: two versions that disagree on
 # 42 % of right-or-wrong items. Scores in between vary less, so what it tells to be detectable is
 # too large rather than too small.

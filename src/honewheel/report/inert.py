@@ -16,7 +16,9 @@ _BLOCK = re.compile(r"^([-+=:#>]|\d+[.)])")
 # Bare addresses become links in GitHub's dialect.
 _LINK = re.compile(r"(?i)(://|www\.|mailto:|xmpp:)")
 # Invisible marks that reorder text for the reader ("Trojan source").
-_REORDER = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_REORDER = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+# What `clean` makes visible: control characters but line breaks and tabs, and lone surrogates too.
+_INVISIBLE = re.compile(rf"[\0-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029{_REORDER}]")
 
 
 class Markdown(str):
@@ -31,20 +33,16 @@ def clean(text: str) -> str:
     Line breaks and tabs stay; "\r\n" becomes "\n". Lone surrogates, which no UTF-8 file can
     hold, become U+FFFD.
     """
-    return "".join(map(_visible, text.replace("\r\n", "\n")))
+    return _INVISIBLE.sub(lambda found: _visible(found[0]), text.replace("\r\n", "\n"))
 
 
 def _visible(char: str) -> str:
     code = ord(char)
-    if char in "\n\t" or 0x20 <= code < 0x7F:
-        return char
     if code < 0x20:
         return chr(0x2400 + code)
     if code == 0x7F:
         return "\u2421"
-    if 0x80 <= code < 0xA0 or char in _REORDER or char in "\u2028\u2029":
-        return f"(U+{code:04X})"
-    return "\ufffd" if 0xD800 <= code < 0xE000 else char
+    return "\ufffd" if 0xD800 <= code < 0xE000 else f"(U+{code:04X})"
 
 
 def shorten(text: str, limit: int) -> str:

@@ -9,6 +9,7 @@ diagram with its entities in another order.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -21,10 +22,19 @@ from honewheel.records import Check, Fact, Finding
 WARNING_COST = 0.1
 VALID_FLOOR = 0.5
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 MAX_FINDINGS = 20  # more tell nobody anything
 
 # Rounds of colour refinement: nodes further apart than this do not influence each other's colour.
 ROUNDS = 16
+
+
+class Refused(Exception):
+    """The text is no artifact of its kind; carries the finding."""
+
+    def __init__(self, code: str, message: str, line: int | None = None) -> None:
+        super().__init__(message)
+        self.finding = Finding(code=code, message=message, line=line)
 
 
 def judged(findings: Sequence[Finding]) -> Check:
@@ -45,7 +55,7 @@ def unreadable(output: str, limit: int) -> Finding | None:
     if len(output) > limit:
         message = f"{len(output):,} characters; at most {limit:,} are read"
         return Finding(code="too-large", message=message)
-    if any("\ud800" <= char <= "\udfff" for char in output):
+    if _SURROGATE.search(output):
         return Finding(code="not-unicode", message="a lone surrogate is not a character")
     if output.lstrip().startswith("```"):
         message = "starts with a ``` code fence; the artifact itself is expected, without it"

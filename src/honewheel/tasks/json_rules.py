@@ -16,8 +16,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from honewheel.records import Finding
-from honewheel.tasks.facts import MAX_FINDINGS
-from honewheel.tasks.json_text import Refused, read
+from honewheel.tasks.facts import MAX_FINDINGS, Refused
+from honewheel.tasks.json_text import read
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError

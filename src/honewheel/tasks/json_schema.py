@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from honewheel.records import Check, Fact, Finding, digest
-from honewheel.tasks.facts import compare, judged, parse_error
+from honewheel.tasks.facts import Refused, compare, judged, parse_error
 from honewheel.tasks.json_rules import violations
-from honewheel.tasks.json_text import Refused, read
+from honewheel.tasks.json_text import read
 
 SCHEMA = "schema"  # the context's key
 

@@ -11,22 +11,13 @@ import math
 import re
 from typing import Any
 
-from honewheel.records import Finding
-from honewheel.tasks.facts import unreadable
+from honewheel.tasks.facts import Refused, unreadable
 
 MAX_CHARS = 20_000
 MAX_DEPTH = 32
 MAX_DIGITS = 300  # more do not fit a float
 
 _STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
-
-
-class Refused(Exception):
-    """The text is not JSON as wanted here; carries the finding."""
-
-    def __init__(self, code: str, message: str, line: int | None = None) -> None:
-        super().__init__(message)
-        self.finding = Finding(code=code, message=message, line=line)
 
 
 def read(text: str) -> Any:

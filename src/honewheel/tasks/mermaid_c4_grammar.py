@@ -11,8 +11,9 @@ from __future__ import annotations
 import re
 from typing import NoReturn
 
+from honewheel.tasks.facts import Refused
 from honewheel.tasks.mermaid_flow_model import Diagram, Edge, Group, Node, written
-from honewheel.tasks.mermaid_text import Refused, Source
+from honewheel.tasks.mermaid_text import Source
 
 KINDS = ("C4Context", "C4Container", "C4Component", "C4Dynamic", "C4Deployment")
 MAX_DEPTH = 50

@@ -12,9 +12,16 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from honewheel.records import Check, Fact, Finding
-from honewheel.tasks.facts import VALID_FLOOR, compare, graph_key, judged, parse_error, unreadable
+from honewheel.tasks.facts import (
+    VALID_FLOOR,
+    Refused,
+    compare,
+    graph_key,
+    judged,
+    parse_error,
+    unreadable,
+)
 from honewheel.tasks.mermaid_erd_grammar import Diagram, Relation, parse
-from honewheel.tasks.mermaid_text import Refused
 
 MAX_CHARS = 50_000  # Mermaid's own limit for drawing
 

@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, NoReturn
 
-from honewheel.tasks.mermaid_text import LINE_ENDS, SPACE, Refused, Source, prepared
+from honewheel.tasks.facts import Refused
+from honewheel.tasks.mermaid_text import LINE_ENDS, SPACE, Source, prepared
 
 _CARDINALITIES = {
     "zero-or-one": r"one or zero\b|\|o\b|zero or one\b|o\|",

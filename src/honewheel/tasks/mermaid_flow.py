@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 
 from honewheel.records import Check, Fact, Finding
 from honewheel.tasks import mermaid_c4_grammar, mermaid_flow_grammar
-from honewheel.tasks.facts import VALID_FLOOR, compare, judged, parse_error, unreadable
+from honewheel.tasks.facts import VALID_FLOOR, Refused, compare, judged, parse_error, unreadable
 from honewheel.tasks.mermaid_flow_model import Diagram, facts, key
-from honewheel.tasks.mermaid_text import Refused, prepared
+from honewheel.tasks.mermaid_text import prepared
 
 MAX_CHARS = 50_000  # Mermaid's own limit for drawing
 

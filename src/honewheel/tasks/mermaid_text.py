@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from honewheel.records import Finding
+from honewheel.tasks.facts import Refused
 
 # JavaScript's \s, which differs from Python's.
 SPACE = "\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
@@ -36,14 +36,6 @@ _ANY_COMMENT = re.compile(rf"[{SPACE}]*+%%[^{LINE_ENDS}]*(\n|)|[{SPACE}]++")
 _CODE = re.compile(r"#\w+;", re.ASCII)
 _SCALAR = r"""(?:(?:-(?=\w)|[\w./+])(?:[\w ./+()-]*[\w./+()-])?|"[^"\\]*"|'[^']*')"""
 _KEY = re.compile(rf"( *)([A-Za-z_][\w-]*):(?:[ ]+({_SCALAR}))?[ ]*", re.ASCII)
-
-
-class Refused(Exception):
-    """The text is not a diagram of this kind; carries the finding."""
-
-    def __init__(self, code: str, message: str, line: int | None = None) -> None:
-        super().__init__(message)
-        self.finding = Finding(code=code, message=message, line=line)
 
 
 @dataclass(frozen=True, slots=True)

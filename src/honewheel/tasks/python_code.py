@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 
 from honewheel.errors import ParseError
 from honewheel.records import Check, Fact, Finding, digest
-from honewheel.tasks.facts import compare, judged, parse_error
+from honewheel.tasks.facts import Refused, compare, judged, parse_error
 from honewheel.tasks.python_facts import facts
 from honewheel.tasks.python_scaffolding import findings
 from honewheel.tasks.python_shape import canonical
-from honewheel.tasks.python_source import Refused, Source, read
+from honewheel.tasks.python_source import Source, read
 
 
 class PythonCode:

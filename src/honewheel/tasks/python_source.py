@@ -14,8 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from threading import Lock
 
-from honewheel.records import Finding
-from honewheel.tasks.facts import unreadable
+from honewheel.tasks.facts import Refused, unreadable
 
 MAX_CHARS = 50_000
 MAX_DEPTH = 80
@@ -26,14 +25,6 @@ _FENCE_LINE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
 _LANGUAGES = frozenset({"", "py", "python", "python3", "py3"})
 _FAILURES = (SyntaxError, ValueError, MemoryError, RecursionError, OverflowError)
 _QUIET = Lock()  # the filters of `warnings` belong to the whole process
-
-
-class Refused(Exception):
-    """The text is no Python module; carries the finding."""
-
-    def __init__(self, code: str, message: str, line: int | None = None) -> None:
-        super().__init__(message)
-        self.finding = Finding(code=code, message=message, line=line)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from typing import TypeAlias
 import numpy as np
 
 from honewheel.errors import InputError, ParseError
-from honewheel.records import Check, Fact, Finding, digest
+from honewheel.records import Check, Fact, digest
 from honewheel.tasks import ranking
-from honewheel.tasks.facts import judged
+from honewheel.tasks.facts import Refused, judged
 from honewheel.tasks.pairs import as_prompt, checked, pair
 
 __all__ = ["SCALE", "Similarity", "as_prompt", "pair"]
@@ -32,12 +32,6 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,
 _SCALES = {"1": Decimal(1), "100": Decimal(100)}
 
 
-class _Refused(Exception):
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.finding = Finding(code=code, message=message)
-
-
 class Similarity:
     kind = "similarity"
     version = "similarity/1"
@@ -46,7 +40,7 @@ class Similarity:
         """An error unless `output` is one number within its scale."""
         try:
             _read(output, context)
-        except _Refused as refused:
+        except Refused as refused:
             return judged([refused.finding])
         return judged([])
 
@@ -74,7 +68,7 @@ class Similarity:
         expected = _number(reference, context)
         try:
             found = _read(output, context)
-        except _Refused:
+        except Refused:
             return {
                 "score": 0.0,
                 "valid": 0.0,
@@ -183,7 +177,7 @@ _SETS = {
 def _number(output: str, context: Mapping[str, str]) -> Decimal:
     try:
         return _read(output, context)
-    except _Refused as refused:
+    except Refused as refused:
         raise ParseError(str(refused)) from refused
 
 
@@ -191,20 +185,20 @@ def _read(output: str, context: Mapping[str, str]) -> Decimal:
     """The number in `output` as a share in [0, 1]."""
     scale = _SCALES.get(context.get(SCALE, "1").strip())
     if scale is None:
-        raise _Refused("bad-scale", f"the context's scale is {context[SCALE][:40]!r}, not 1 or 100")
+        raise Refused("bad-scale", f"the context's scale is {context[SCALE][:40]!r}, not 1 or 100")
     text = output.strip()
     if len(text) > MAX_CHARS:
         message = f"{len(text):,} characters; one number is expected, without any words"
-        raise _Refused("not-a-number", message)
+        raise Refused("not-a-number", message)
     if text.endswith("%"):
         text, scale = text[:-1].rstrip(), Decimal(100)
     if _NUMBER.fullmatch(text) is None:
         message = f"{text!r} is not one number; it is expected alone, without any words"
-        raise _Refused("not-a-number", message)
+        raise Refused("not-a-number", message)
     found = Decimal(text)
     if not 0 <= found <= scale:
         message = f"{text} is outside 0 .. {scale}"
-        raise _Refused("out-of-range", message)
+        raise Refused("out-of-range", message)
     return abs(found) / scale  # -0 is 0
 
 

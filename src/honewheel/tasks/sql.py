@@ -83,14 +83,19 @@ def _unfit(output: str) -> Finding | None:
         return finding
     if "\0" in output:
         return Finding(code="not-sql", message="holds a NUL character")
-    depth = deepest = 0
-    for char in output:
-        depth += (char == "(") - (char == ")")
-        deepest = max(deepest, depth)
+    deepest = _depth(output) if output.count("(") > MAX_DEPTH else 0
     if deepest > MAX_DEPTH:
         message = f"brackets are nested {deepest} deep; at most {MAX_DEPTH} are read"
         return Finding(code="too-deep", message=message)
     return None
+
+
+def _depth(output: str) -> int:
+    depth = deepest = 0
+    for char in output:
+        depth += (char == "(") - (char == ")")
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _ddl(output: str) -> Iterator[Finding]:

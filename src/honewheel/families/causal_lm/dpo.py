@@ -35,6 +35,7 @@ class Dpo:
         self.beta, self.sft_weight, self.label_smoothing = beta, sft_weight, label_smoothing
 
     def begin(self, scorer: Scorer, batch: Sequence[EncodedPair]) -> Totals:
+        """Summed weight of the pairs, and of the tokens of their chosen answers."""
         return Totals(
             sum(pair.weight for pair in batch),
             sum(pair.weight * pair.chosen.loss_tokens for pair in batch),
@@ -43,6 +44,7 @@ class Dpo:
     def loss(
         self, scorer: Scorer, part: Sequence[EncodedPair], shared: Totals
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        """See `Objective.loss`: a scalar and [pairs], in nats."""
         rows = [pair.chosen for pair in part] + [pair.rejected for pair in part]
         found = by_row(scorer.token_losses(rows), rows)
         summed = torch.stack([row.sum() for row in found])

@@ -39,6 +39,7 @@ class Kto:
         self.desirable_weight, self.undesirable_weight = desirable_weight, undesirable_weight
 
     def begin(self, scorer: Scorer, batch: Sequence[EncodedRated]) -> Shared:
+        """Summed weight of the rows, and the reference point z0 (at least 0, nats)."""
         found = scorer.fixed_log_probs([unit.mismatched for unit in batch])
         before = torch.tensor([unit.reference[1] for unit in batch], device=found.device)
         point = (found - before).mean().clamp(min=0)
@@ -47,6 +48,7 @@ class Kto:
     def loss(
         self, scorer: Scorer, part: Sequence[EncodedRated], shared: Shared
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        """See `Objective.loss`: a scalar and [rows], in [0, label weight]."""
         found = scorer.log_probs([unit.row for unit in part])
         before = torch.tensor([unit.reference[0] for unit in part], device=found.device)
         good = torch.tensor([unit.desirable for unit in part], device=found.device)

@@ -16,6 +16,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from honewheel.errors import ConfigError
+from honewheel.families.common import (
+    CHECKPOINT_EVERY,
+    DROPOUT,
+    INTERPOLATE,
+    MAX_GRAD_NORM,
+    PRECISION,
+    WARMUP_SHARE,
+)
 from honewheel.families.names import ALL_LINEAR
 from honewheel.protocols import START, START_RANGE, Range
 
@@ -54,13 +62,9 @@ _SHARED = {
     "restarts": Range(
         default=1, low=0, high=100, help="times the rate rises again under cosine_restarts"
     ),
-    "warmup_share": Range(
-        default=0.06, low=0.0, high=0.5, help="share of all updates in which the rate rises"
-    ),
+    "warmup_share": WARMUP_SHARE,
     "weight_decay": Range(default=0.0, low=0.0, high=0.5, help="decay of matrices, times the rate"),
-    "max_grad_norm": Range(
-        default=1.0, low=0.01, high=100.0, log=True, help="gradients are clipped to this norm"
-    ),
+    "max_grad_norm": MAX_GRAD_NORM,
     "max_tokens": Range(
         default=1024,
         low=16,
@@ -86,24 +90,14 @@ _SHARED = {
         high=5.0,
         help="an improvement must exceed this many standard errors of the paired difference",
     ),
-    "interpolate": Range(
-        default=False,
-        help="go only as far from the starting weights as validation rows ask for: a quarter, "
-        "half, three quarters or all of the way",
-    ),
-    "checkpoint_every": Range(
-        default=50, low=1, high=100_000, help="updates that a crash can cost at most"
-    ),
+    "interpolate": INTERPOLATE,
+    "checkpoint_every": CHECKPOINT_EVERY,
     "checkpointing": Range(
         default=False,
         help="keep only the input of each layer for the backward pass and compute the rest again: "
         "less memory, more time",
     ),
-    "precision": Range(
-        default="auto",
-        choices=("auto", "bfloat16", "float32"),
-        help="arithmetic of the matrix products; auto takes bfloat16 where that is faster",
-    ),
+    "precision": PRECISION,
 }
 
 _LORA = {
@@ -118,7 +112,7 @@ _LORA = {
     ),
     "alpha": Range(default=8, low=1, high=512, help="scale of the update, see rslora"),
     "rslora": Range(default=True, help="scale by alpha / sqrt(rank) instead of alpha / rank"),
-    "dropout": Range(default=0.0, low=0.0, high=0.5, help="dropout before each adapter"),
+    "dropout": DROPOUT,
     "target_modules": Range(
         default=ALL_LINEAR,
         help='layers that get an adapter: "all-linear" (all but the LM head), or names of the '

@@ -31,10 +31,12 @@ class Encoded:
 
     @property
     def loss_tokens(self) -> int:
+        """Tokens of the answer, which the loss is on."""
         return len(self.ids) - self.answer_start
 
     @property
     def rows(self) -> tuple[Encoded, ...]:
+        """Itself, as units of several rows have theirs."""
         return (self,)
 
 

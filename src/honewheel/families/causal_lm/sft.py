@@ -22,6 +22,7 @@ class Sft:
     def loss(
         self, scorer: Scorer, part: Sequence[Encoded], shared: float
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        """See `Objective.loss`: a scalar and [rows] of mean nats a token."""
         losses = scorer.token_losses(part)
         items = torch.stack([row.mean() for row in by_row(losses.detach(), part)])
         return (losses * token_weights(part).to(losses.device)).sum() / shared, items

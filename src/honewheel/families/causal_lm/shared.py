@@ -34,6 +34,7 @@ class Shared:
         self._guard = threading.Lock()  # one may come or go while another is put in
 
     def join(self) -> None:
+        """One more version answers from these weights."""
         with self._guard:
             self._users += 1
 

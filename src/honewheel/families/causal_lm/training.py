@@ -50,7 +50,7 @@ from honewheel.families.optimizer import make_optimizer
 from honewheel.families.order import CURRICULUM, Left, Mastery, Order, plan
 from honewheel.families.schedule import Course, make_schedule
 from honewheel.families.stopping import Best
-from honewheel.families.stream import Emit, stream
+from honewheel.families.stream import Emit
 from honewheel.records import Dataset, Progress, Spec
 
 PROBE_FROM = 50  # updates from which a run is worth a first look at its widest batch
@@ -65,18 +65,13 @@ def train(spec: Spec, dataset: Dataset, run_dir: Path) -> Iterator[Progress]:
         NotEnoughMemory: an allocation failed.
         Damaged: `run_dir/final` is there but its bytes are not what was recorded.
     """
-    folder, found = resolve(spec.base)
-    run.refuse_other_base(spec, found)
-    inputs = run.inputs(spec, dataset)
-    inputs["precision"] = precision.realised(inputs["precision"], folder)
-    if run.is_over(run_dir, inputs):
-        return
 
-    def work(emit: Emit) -> None:
-        ours = _Run(spec, dataset, folder, run_dir, inputs, emit)
-        run.guarded(ours.go, ours.too_large)
+    def make(folder: Path, inputs: Mapping[str, Any], emit: Emit) -> _Run:
+        return _Run(spec, dataset, folder, run_dir, inputs, emit)
 
-    yield from stream(work)
+    base = resolve(spec.base)
+    kind = precision.realised(str(spec.settings["precision"]), base[0])
+    yield from run.take(make, spec, dataset, run_dir, base, precision=kind)
 
 
 class _Run:

@@ -48,6 +48,7 @@ class History:
     scores: list[tuple[int, Score]] = field(default_factory=list)
 
     def state(self) -> dict[str, Any]:
+        """As `of` reads it."""
         return {
             "losses": self.losses,
             "scores": [(at, asdict(score)) for at, score in self.scores],
@@ -55,6 +56,7 @@ class History:
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> History:
+        """What `state` wrote."""
         return cls(
             losses=[(at, loss) for at, loss in state["losses"]],
             scores=[(at, Score(**score)) for at, score in state["scores"]],
@@ -118,6 +120,7 @@ class Course:
 
     @property
     def stale(self) -> bool:
+        """Whether the validation pairs have seen no improvement for `patience` looks."""
         return self.best.stale >= int(self.settings["patience"])
 
     # --- beginning ------------------------------------------------------------------------------

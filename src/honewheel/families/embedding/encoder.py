@@ -52,6 +52,7 @@ class Encoder:
 
     @property
     def dimension(self) -> int:
+        """Length d of a vector."""
         return int(self.st.get_embedding_dimension())
 
     @property

@@ -17,6 +17,8 @@ WEIGHTS = "head.safetensors"
 
 
 class Residual(torch.nn.Module):
+    """`dimension` is d of the base's vectors."""
+
     def __init__(self, dimension: int) -> None:
         super().__init__()
         self.matrix = torch.nn.Parameter(torch.zeros(dimension, dimension))
@@ -27,11 +29,13 @@ class Residual(torch.nn.Module):
 
 
 def save(head: Residual, folder: Path) -> None:
+    """Write the matrix into `folder`."""
     tensors = {"matrix": head.matrix.detach().cpu().contiguous()}
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
 
 
 def load(folder: Path) -> Residual:
+    """The head in `folder`."""
     stored = load_file(folder / WEIGHTS)["matrix"]
     found = Residual(stored.shape[0])
     with torch.no_grad():

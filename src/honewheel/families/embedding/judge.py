@@ -37,6 +37,7 @@ class Score:
         return 1.0 - self.spearman
 
     def better_than(self, other: Score) -> bool:
+        """By Spearman, then by AUC; nan is never better."""
         return (self.spearman, self.auc) > (other.spearman, other.auc)
 
 
@@ -49,6 +50,7 @@ class Best:
     stale: int = 0
 
     def after(self, step: int, score: Score) -> Best:
+        """What is best once `score` was seen at update `step`."""
         if score.better_than(self.score):
             return Best(step=step, score=score)
         return replace(self, stale=self.stale + 1)

@@ -41,6 +41,8 @@ Loss = Callable[[Batch], torch.Tensor]
 
 @dataclass(frozen=True)
 class Cosent:
+    """`scale` is the inverse of a temperature. A batch without two labels costs nothing."""
+
     scale: float
 
     def __call__(self, batch: Batch) -> torch.Tensor:
@@ -49,6 +51,8 @@ class Cosent:
 
 @dataclass(frozen=True)
 class Mse:
+    """Mean by weight of (cos - label)^2, in [0, 4]."""
+
     def __call__(self, batch: Batch) -> torch.Tensor:
         errors = (batch.cosines - batch.label) ** 2
         return (errors * batch.weight).sum() / batch.weight.sum()
@@ -56,6 +60,8 @@ class Mse:
 
 @dataclass(frozen=True)
 class Angle:
+    """`scale` as in Cosent, for both of its terms."""
+
     scale: float
 
     def __call__(self, batch: Batch) -> torch.Tensor:
@@ -65,6 +71,8 @@ class Angle:
 
 @dataclass(frozen=True)
 class Mnrl:
+    """Mean nats of finding a partner at `scale`; labels from `positive_from` on are positive."""
+
     scale: float
     positive_from: float
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from honewheel.errors import ConfigError
+from honewheel.families.common import DROPOUT, PRECISION
 from honewheel.families.names import ALL_LINEAR
 from honewheel.protocols import Range
 
@@ -175,11 +176,7 @@ def _transformer() -> dict[str, Range]:
             help="tokens in one forward pass, padding included; bounds the memory of validation "
             "and of cached-mnrl",
         ),
-        "precision": Range(
-            default="auto",
-            choices=("auto", "bfloat16", "float32"),
-            help="arithmetic of the matrix products; auto takes bfloat16 where that is faster",
-        ),
+        "precision": PRECISION,
     }
 
 
@@ -189,7 +186,7 @@ _LORA = {
     ),
     "alpha": Range(default=32, low=1, high=512, help="scale of the update, see rslora"),
     "rslora": Range(default=False, help="scale by alpha / sqrt(rank) instead of alpha / rank"),
-    "dropout": Range(default=0.0, low=0.0, high=0.5, help="dropout before each adapter"),
+    "dropout": DROPOUT,
     "target_modules": Range(
         default=ALL_LINEAR,
         help='layers that get an adapter: "all-linear", or names of the base with commas between '

@@ -28,7 +28,7 @@ from honewheel.families.embedding.judge import COLLAPSED, Score
 from honewheel.families.embedding.pairs import Work
 from honewheel.families.embedding.ranges import AUTO, LADDERS, UNTRIED, planned_updates
 from honewheel.families.names import REPORT
-from honewheel.families.stream import Emit, stream
+from honewheel.families.stream import Emit
 from honewheel.records import Dataset, Progress, Spec
 
 IDENTITY = "embedding.json"
@@ -44,17 +44,11 @@ def train(spec: Spec, dataset: Dataset, run_dir: Path) -> Iterator[Progress]:
         NotEnoughMemory: an allocation failed.
         Damaged: `run_dir/final` is there but its bytes are not what was recorded.
     """
-    folder, found = bases.resolve(spec.base)
-    run.refuse_other_base(spec, found)
-    inputs = run.inputs(spec, dataset)
-    if run.is_over(run_dir, inputs):
-        return
 
-    def work(emit: Emit) -> None:
-        ours = _Run(spec, dataset, folder, run_dir, inputs, emit)
-        run.guarded(ours.go, ours.too_large)
+    def make(folder: Path, inputs: Mapping[str, Any], emit: Emit) -> _Run:
+        return _Run(spec, dataset, folder, run_dir, inputs, emit)
 
-    yield from stream(work)
+    yield from run.take(make, spec, dataset, run_dir, bases.resolve(spec.base))
 
 
 class _Run:

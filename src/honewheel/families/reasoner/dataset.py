@@ -52,6 +52,7 @@ class PuzzleSet:
 
     @property
     def length(self) -> int:
+        """Cells of a row."""
         return int(self.inputs.shape[1])
 
     def groups(self) -> Iterator[tuple[int, range]]:

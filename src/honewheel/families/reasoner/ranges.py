@@ -10,6 +10,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from honewheel.errors import ConfigError
+from honewheel.families.common import (
+    CHECKPOINT_EVERY,
+    INTERPOLATE,
+    MAX_GRAD_NORM,
+    PRECISION,
+    WARMUP_SHARE,
+)
 from honewheel.protocols import START, START_RANGE, Range
 
 METHODS: tuple[str, ...] = ("full",)
@@ -59,18 +66,14 @@ _RANGES: Mapping[str, Range] = {
         choices=("linear", "cosine", "constant"),
         help="how the rate falls after the warm-up",
     ),
-    "warmup_share": Range(
-        default=0.06, low=0.0, high=0.5, help="share of all updates in which the rate rises"
-    ),
+    "warmup_share": WARMUP_SHARE,
     "weight_decay": Range(
         default=0.1,
         low=0.0,
         high=2.0,
         help="decay of matrices, times the rate; what belongs to a task does not decay",
     ),
-    "max_grad_norm": Range(
-        default=1.0, low=0.01, high=100.0, log=True, help="gradients are clipped to this norm"
-    ),
+    "max_grad_norm": MAX_GRAD_NORM,
     "ema": Range(
         default=0.99,
         low=0.0,
@@ -114,11 +117,7 @@ _RANGES: Mapping[str, Range] = {
         help="share of the updates in which only what belongs to a task is trained: its embedding "
         "and how it weighs relations; 1: in all of them, so what tasks share stays as it was",
     ),
-    "interpolate": Range(
-        default=False,
-        help="go only as far from the starting weights as validation rows ask for: a quarter, "
-        "half, three quarters or all of the way",
-    ),
+    "interpolate": INTERPOLATE,
     "votes": Range(
         default=1,
         low=1,
@@ -131,14 +130,8 @@ _RANGES: Mapping[str, Range] = {
     "patience": Range(
         default=12, low=1, high=1000, help="looks without improvement until training stops"
     ),
-    "checkpoint_every": Range(
-        default=50, low=1, high=100_000, help="updates that a crash can cost at most"
-    ),
-    "precision": Range(
-        default="auto",
-        choices=("auto", "bfloat16", "float32"),
-        help="arithmetic of the matrix products; auto takes bfloat16 where that is faster",
-    ),
+    "checkpoint_every": CHECKPOINT_EVERY,
+    "precision": PRECISION,
 }
 
 

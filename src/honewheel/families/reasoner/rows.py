@@ -36,6 +36,7 @@ class Kind:
 
     @property
     def name(self) -> tuple[str, str]:
+        """What the model calls the task."""
         return self.task, self.puzzle.name
 
 

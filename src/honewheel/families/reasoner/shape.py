@@ -59,10 +59,12 @@ class Shape:
 
     @property
     def positions_held(self) -> int:
+        """S, positions of the states."""
         return self.prefix + self.length
 
     @property
     def inner(self) -> int:
+        """Inner size of the SwiGLU over the hidden size."""
         return swiglu_inner(self.hidden_size, self.expansion, self.multiple)
 
     @property
@@ -77,6 +79,7 @@ class Shape:
 
     @property
     def nets(self) -> int:
+        """Nets with weights of their own."""
         return 2 if self.kind == "hrm" else 1
 
     @property

@@ -42,7 +42,7 @@ from honewheel.families.reasoner.judge import Best, Judged, judge
 from honewheel.families.reasoner.optimizer import make_optimizer, of_task
 from honewheel.families.retreat import NotFinite
 from honewheel.families.schedule import Course, make_schedule
-from honewheel.families.stream import Emit, stream
+from honewheel.families.stream import Emit
 from honewheel.protocols import START
 from honewheel.records import Dataset, Progress, Spec
 
@@ -56,17 +56,11 @@ def train(spec: Spec, dataset: Dataset, run_dir: Path) -> Iterator[Progress]:
         NotEnoughMemory: an allocation failed.
         Damaged: `run_dir/final` is there but its bytes are not what was recorded.
     """
-    folder, found = base.resolve(spec.base)
-    run.refuse_other_base(spec, found)
-    inputs = run.inputs(spec, dataset)
-    if run.is_over(run_dir, inputs):
-        return
 
-    def work(emit: Emit) -> None:
-        ours = _Run(spec, dataset, folder, run_dir, inputs, emit)
-        run.guarded(ours.go, ours.too_large)
+    def make(folder: Path, inputs: Mapping[str, Any], emit: Emit) -> _Run:
+        return _Run(spec, dataset, folder, run_dir, inputs, emit)
 
-    yield from stream(work)
+    yield from run.take(make, spec, dataset, run_dir, base.resolve(spec.base))
 
 
 class _Run:

@@ -25,8 +25,8 @@ from honewheel import plugins
 from honewheel.errors import ConfigError, InputError, ParseError
 from honewheel.records import Check, Fact, Finding, digest
 from honewheel.tasks.asked import PROMPT
-from honewheel.tasks.facts import fact_f1, judged, unreadable
-from honewheel.tasks.json_text import Refused, read
+from honewheel.tasks.facts import Refused, fact_f1, judged, unreadable
+from honewheel.tasks.json_text import read
 
 Tokens: TypeAlias = npt.NDArray[np.int64]
 Flags: TypeAlias = npt.NDArray[np.bool_]
