@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
 from collections.abc import Sequence
@@ -51,10 +50,7 @@ def report(rows: Sequence[Row], parts: Sequence[str]) -> tuple[dict[str, Any], l
             f"{large['ours']['train']:.0f} CPU s, TRL padding_free bf16 "
             f"{large['TRL']['train']:.0f}"
         )
-    memory = results_file.FOLDER / "engine_memory.json"
-    if memory.is_file():  # measured by benchmarks/engine_memory.py, repeated beside the speeds
-        key = "memory_estimate_worst_error"
-        metrics[key] = json.loads(memory.read_text())["metrics"][key]
+    metrics |= results_file.repeated("engine_memory", "memory_estimate_worst_error")
     loads = [row["load"] for row in rows]
     cores = len(os.sched_getaffinity(0))
     if max(loads) > cores:

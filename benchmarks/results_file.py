@@ -27,6 +27,13 @@ def busy() -> str | None:
     return f"load {load:.1f} on {cores} cores" if load > cores else None
 
 
+def repeated(name: str, *keys: str) -> dict[str, Any]:
+    """Metrics that another benchmark has measured, as its file has them; empty without one."""
+    path = FOLDER / f"{name}.json"
+    found = json.loads(path.read_text())["metrics"] if path.is_file() else {}
+    return {key: found[key] for key in keys if key in found}
+
+
 def write(
     name: str,
     metrics: Mapping[str, Any],

@@ -325,6 +325,8 @@ def main() -> None:
     ]
     if trouble := results_file.busy():
         notes.append(f"taken on a busy machine ({trouble}): CPU figures hold, wall figures do not")
+    metrics |= results_file.repeated("watch", "false_rollback_rate", "requests_to_rollback_10pt")
+    notes.append("false_rollback_rate, requests_to_rollback_10pt: of watch.json, repeated here")
     if not quick:
         print(results_file.write("service", metrics, [0], notes))
 
