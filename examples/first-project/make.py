@@ -2,8 +2,8 @@
 
     python examples/first-project/make.py
 
-The team of this example calls a key after its table, uses the types of PostgreSQL and wants to know
-when a row was made. The requests come from the demo's generator; the people are
+The team of this example has UUIDs for keys, uses the types of PostgreSQL and wants to know when a
+row was made. The requests come from the demo's generator; the people are
 invented, so the rows say `"source_kind": "simulated"`.
 """
 
@@ -41,7 +41,7 @@ def team_style(requirement: Requirement) -> str:
 
 
 def _columns(entity: Entity, parents: tuple[str, ...]) -> Iterator[str]:
-    yield f"uuid {entity.name}_id PK"
+    yield "uuid id PK"
     for parent in parents:
         yield f"uuid {parent}_id FK"
     for item in entity.attributes:

@@ -89,3 +89,12 @@ def test_the_first_python_snippet_runs(project: Path, monkeypatch: pytest.Monkey
     lines: list[object] = []
     exec(compile(text, "snippet", "exec"), {"print": lines.append})
     assert re.search("not seen by a cycle yet", str(lines[0]))
+
+
+@pytest.mark.slow
+def test_the_tutorial_ends_with_a_promoted_version(project: Path) -> None:
+    with hw.open(project, environment={}) as wheel:
+        wheel.import_file(project / "feedback.jsonl")
+        for task in ("erd", "ddl"):
+            wheel.suite_import(project / f"suite-{task}.jsonl", task=task)
+        assert wheel.cycle("artifacts").verdict == "promote"
