@@ -55,7 +55,11 @@ def _process_seconds(pid: int) -> float:
 def _family(pid: int) -> Iterator[int]:
     yield pid
     for listed in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in listed.read_text().split():
+        try:
+            children = listed.read_text().split()
+        except (FileNotFoundError, ProcessLookupError):  # that thread has ended meanwhile
+            continue
+        for child in children:
             yield from _family(int(child))
 
 

@@ -87,7 +87,7 @@ class Gateway:
     async def embeddings(self, request: Request) -> Response:
         """By the model's version in this process, or passed on to its upstream as it is."""
         body = await _json(request)
-        target = await asyncio.to_thread(self._targets.choose, body, key_of(body, ""))
+        target = await self._targets.choose(body, key_of(body, ""))
         if target.upstream is not None:
             found = await self.upstreams.post(target.upstream, "/embeddings", body)
             return _passed(found.content, found.status_code, {"x-honewheel-recorded": "false"})
@@ -126,7 +126,7 @@ class Gateway:
     async def _complete(self, kind: Kind, request: Request) -> Response:
         body = await _json(request)
         name = f"{chat.PREFIX[kind]}{ulid()}"
-        target = await asyncio.to_thread(self._targets.choose, body, key_of(body, name))
+        target = await self._targets.choose(body, key_of(body, name))
         job = self._job(kind, name, body, target, request.scope[CALLER])
         if target.upstream is not None:
             if body.get("stream"):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from honewheel import plugins
@@ -37,13 +38,14 @@ class Target:
 
 
 class Targets:
-    """What may be asked for as `model`, and who that is. Its methods read the store: they block."""
+    """What may be asked for as `model`, and who that is."""
 
     def __init__(self, wheel: Wheel, serving: Serving) -> None:
         self._wheel = wheel
         self._serving = serving
 
     def listed(self) -> list[dict[str, Any]]:
+        """Models, tasks and versions as the API lists them. Reads the store: blocks."""
         settings, versions = self._wheel.config.settings, self._wheel.store.versions
         found = []
         for model in settings.models:
@@ -53,8 +55,18 @@ class Targets:
             found += [_card(one.name, int(one.created_at.timestamp())) for one in known]
         return list({one["id"]: one for one in found}.values())
 
-    def choose(self, body: Mapping[str, Any], key: str) -> Target:
+    async def choose(self, body: Mapping[str, Any], key: str) -> Target:
         """Who is to answer. Raises Refused 400, 404; StoreError."""
+        target, number = self._asked(body)
+        if target.upstream is not None:  # settled without the store, hence without a thread
+            return target
+        version, shadow = await asyncio.to_thread(self._versions, target.model, number, key)
+        return replace(target, version=version, shadow=shadow)
+
+    def _asked(self, body: Mapping[str, Any]) -> tuple[Target, str]:
+        """The model and task of a request, its upstream if that answers, and the version's number
+        if it names one.
+        """
         name = body.get("model")
         if not isinstance(name, str) or not name:
             raise Refused(400, "model is missing", "invalid_request_error")
@@ -70,15 +82,13 @@ class Targets:
             raise Refused(404, f"There is no model {name[:80]!r}. {hint}", "model_not_found")
         task = self._task(model, task, body.get("metadata"))
         upstream = models[model].upstream
-        if upstream.url and not at:
-            return Target(model=model, task=task, upstream=upstream, version=None)
-        version, shadow = self._versions(model, number, key)
-        return Target(model=model, task=task, upstream=None, version=version, shadow=shadow)
+        passed_on = upstream if upstream.url and not at else None
+        return Target(model=model, task=task, upstream=passed_on, version=None), number
 
     def _versions(self, model: str, number: str, key: str) -> tuple[Version, Version | None]:
         """The version that answers, and the one in its shadow; `number` "" leaves it to the watch.
 
-        The same key is answered by the same version while a trial is open.
+        The same key is answered by the same version while a trial is open. Reads the store: blocks.
         """
         routing = self._serving.route(model, key)
         if not number:
