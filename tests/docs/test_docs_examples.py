@@ -92,6 +92,7 @@ def test_the_first_python_snippet_runs(project: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_the_tutorial_ends_with_a_promoted_version(project: Path) -> None:
     with hw.open(project, environment={}) as wheel:
         wheel.import_file(project / "feedback.jsonl")
