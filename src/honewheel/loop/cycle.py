@@ -52,6 +52,7 @@ from honewheel.records import (
 from honewheel.store import Store
 from honewheel.train import history
 from honewheel.train import run as train
+from honewheel.train.warm import WarmProcess
 
 # Settings that decide nothing of what a cycle computes.
 _NOT_KEPT: Any = {
@@ -75,10 +76,12 @@ def run(
     clock: Callable[[], datetime],
     listen: Listener,
     schedule: str | None = None,
+    warm: WarmProcess | None = None,
 ) -> tuple[Cycle, Decision]:
     """Run or resume one cycle of a registered model; returns it with the gate's decision.
 
-    A cycle that was cut short goes on under the schedule it started with.
+    A cycle that was cut short goes on under the schedule it started with. `warm`: what its
+    training may be a fork of.
 
     Raises:
         ConfigError: the model has no such schedule.
@@ -101,6 +104,7 @@ def run(
                 journal=Journal(store, cycle, clock),
                 clock=clock,
                 listen=listen,
+                warm=warm,
             )
             decision = _turn(turn)
         except HonewheelError as error:
@@ -220,7 +224,13 @@ def _train(turn: Turn, dataset: Dataset, champion: Version, begin: Start) -> Ver
         started = turn.clock()
         _refuse_or_warn(turn, [*starts.check(spec, begin), *family.check(spec, dataset)])
         final = train.run(
-            settings.family, spec, dataset, turn.run_dir, turn.listen, start=begin.folder
+            settings.family,
+            spec,
+            dataset,
+            turn.run_dir,
+            turn.listen,
+            start=begin.folder,
+            warm=turn.warm,
         )
         files = turn.store.files.put(final)
         known = turn.store.versions.by_cycle(turn.cycle.id)
