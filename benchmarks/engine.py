@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 import results_file
-from engine_report import JOB, LARGE_JOB, Row, is_ours, report
+from engine_report import JOB, LARGE_JOB, WARM, Row, is_ours, report
 
 for name, value in {
     "OMP_NUM_THREADS": "1",
@@ -150,6 +150,8 @@ def _whole(known: set[Any], quick: bool) -> Iterator[Row]:
         yield from _one_step(QUICK[0].held_out if quick else HELD_OUT)
     if ("pair_losses", 0) not in known:
         yield from _pair_losses()
+    if (WARM, 0) not in known:
+        yield from _warm_run()
     for number in range(1 if quick else JOBS):
         if (JOB, number) not in known:
             yield from _jobs(number, "5m" if quick else "28m", *((FEW, 1) if quick else ()))
@@ -214,6 +216,18 @@ def _pair_losses() -> Iterator[Row]:
     for place, (side, losses) in enumerate(zip(("ours", "TRL"), found, strict=True)):
         row = {"part": "pair_losses", "round": 0, "side": side, "load": os.getloadavg()[0]}
         yield row | {"last": place == 1, "train": 0.0, "losses": losses}
+
+
+def _warm_run() -> Iterator[Row]:
+    """A small training in a process that loads the libraries, and in a fork of one that has."""
+    import engine_data
+    import engine_job
+
+    base = engine_data.base(_folder("5m", 4096), "5m", 4096)
+    found = engine_job.warm(base, 0, FEW, 1)
+    for place, (side, cpu) in enumerate(zip(("ours cold", "ours warm"), found, strict=True)):
+        row = {"part": WARM, "round": 0, "side": side, "load": os.getloadavg()[0]}
+        yield row | {"last": place == 1, "train": cpu}
 
 
 def _jobs(number: int, model: str, *size: int) -> Iterator[Row]:

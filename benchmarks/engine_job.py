@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import engine_data
 
@@ -23,10 +24,22 @@ MANY = 5_000  # pairs of the large job, shown once
 
 def ours(base: Path, seed: int, pairs: int = PAIRS, epochs: int = EPOCHS) -> float:
     """CPU seconds of the training child, from its start to the sealed adapter."""
+    from honewheel.train import inputs
+    from honewheel.train.process import environment
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        spec, dataset = _asked(base, seed, pairs, epochs)
+        inputs.write(folder, inputs.Inputs("causal-lm", spec, dataset, 1))
+        found = cpu([sys.executable, "-m", "honewheel.train.child", name], environment(1))
+        assert (folder / "final" / "adapter_model.safetensors").is_file()
+    return found
+
+
+def _asked(base: Path, seed: int, pairs: int, epochs: int) -> tuple[Any, Any]:
+    """Spec and dataset of a job."""
     from honewheel import plugins
     from honewheel.records import Dataset, Spec, dataset_hash
-    from honewheel.train import inputs
-    from honewheel.train.run import environment
 
     family = plugins.family("causal-lm")
     train = tuple(engine_data.examples(engine_data.pairs(pairs, seed)))
@@ -39,13 +52,31 @@ def ours(base: Path, seed: int, pairs: int = PAIRS, epochs: int = EPOCHS) -> flo
         settings=settings | {"epochs": epochs},
         seed=seed,
     )
-    dataset = Dataset(hash=dataset_hash(train, ()), train=train, val=())
-    with tempfile.TemporaryDirectory() as name:
+    return spec, Dataset(hash=dataset_hash(train, ()), train=train, val=())
+
+
+def warm(base: Path, seed: int, pairs: int, epochs: int) -> tuple[float, float]:
+    """CPU seconds of the same training in a process of its own and as a fork of a warm one."""
+    from honewheel.train.run import run
+    from honewheel.train.warm import WarmProcess
+
+    spec, dataset = _asked(base, seed, pairs, epochs)
+    with tempfile.TemporaryDirectory() as name, WarmProcess() as process:
         folder = Path(name)
-        inputs.write(folder, inputs.Inputs("causal-lm", spec, dataset, 1))
-        found = cpu([sys.executable, "-m", "honewheel.train.child", name], environment(1))
-        assert (folder / "final" / "adapter_model.safetensors").is_file()
-    return found
+        for part in ("loads", "forked"):
+            known = 0.0 if process.pid is None else _forks_of(process.pid)
+            run("causal-lm", spec, dataset, folder / part, lambda _: None, threads=1, warm=process)
+        assert process.pid is not None
+        forked = _forks_of(process.pid) - known
+        before = _children()
+        run("causal-lm", spec, dataset, folder / "cold", lambda _: None, threads=1)
+        return _children() - before, forked
+
+
+def _forks_of(pid: int) -> float:
+    """CPU seconds of the ended children of a process."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
 
 
 def trl(base: Path, seed: int, pairs: int = PAIRS, epochs: int = EPOCHS) -> float:
@@ -59,7 +90,7 @@ def trl(base: Path, seed: int, pairs: int = PAIRS, epochs: int = EPOCHS) -> floa
 
 def cpu(words: Sequence[str], environment: dict[str, str], folder: Path | None = None) -> float:
     """CPU seconds of a process and its children. Raises RuntimeError when it fails."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    before = _children()
     # The pipe stays open: the training child ends when its parent's end is closed.
     with subprocess.Popen(
         words,
@@ -73,8 +104,12 @@ def cpu(words: Sequence[str], environment: dict[str, str], folder: Path | None =
         said = process.stderr.read()
         if process.wait() != 0:
             raise RuntimeError(said.decode()[-2000:])
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return _children() - before
+
+
+def _children() -> float:
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
 
 
 def main(base: str, out: str, seed: str, pairs: str, epochs: str) -> None:

@@ -13,6 +13,7 @@ from results_file import metric
 
 JOB = "job"  # the whole job in fresh processes
 LARGE_JOB = "large_job"  # the same of 5,000 examples
+WARM = "warm"  # a small training, libraries loaded by it or before
 Row = dict[str, Any]
 
 
@@ -41,6 +42,9 @@ def report(rows: Sequence[Row], parts: Sequence[str]) -> tuple[dict[str, Any], l
         mine, theirs = (np.array(pairs[side][0]["losses"]) for side in ("ours", "TRL"))
         metrics["dpo_pair_loss_diff"] = metric(float(abs(mine - theirs).max()), "nats")
     metrics |= _job(_by_side(rows, JOB))
+    for side, found in _by_side(rows, WARM).items():
+        name = f"{side.removeprefix('ours ')}_run_seconds"
+        metrics[name] = metric(found[0]["train"], "CPU s")
     large = {side: found[0] for side, found in _by_side(rows, LARGE_JOB).items()}
     if len(large) == 2:
         metrics |= _large_job(large)

@@ -145,6 +145,8 @@ MEANINGS: Mapping[str, str] = {
     "worker.poll_seconds": "seconds between looks at what is due",
     "worker.lease_seconds": "seconds after which a silent worker loses its job",
     "worker.attempts": "tries of one job before it is given up",
+    "worker.warm_seconds": "how long a process that has loaded what training needs (some 350 MB) "
+    "waits for another run; 0: none is kept",
     "store.keep_refused": "other versions whose files `gc` keeps",
     "server.host": "address to listen on; one beyond this machine needs an API key first",
     "server.port": "port; 0 takes a free one",

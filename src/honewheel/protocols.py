@@ -201,6 +201,17 @@ class NeedsPackages(Protocol):
 
 
 @runtime_checkable
+class Preloads(Protocol):
+    """What a family brings whose runs may be forks of one process that has loaded its libraries.
+
+    Loading them must compute nothing and start no thread of Python's: a fork has none of them.
+    """
+
+    def preload(self) -> str | None:
+        """Load what `train` needs; why a fork of this process cannot train, None when it can."""
+
+
+@runtime_checkable
 class WarmStarts(Protocol):
     """What a family brings that can go on from a version: it lists `START_RANGE` as "start".
 

@@ -255,11 +255,16 @@ class Server(_Section):
 
 
 class Worker(_Section):
-    """`honewheel worker`: how often it looks, and how long a silent worker keeps its job."""
+    """`honewheel worker`: how often it looks, and how long a silent worker keeps its job.
+
+    `warm_seconds`: how long a process that has loaded what training needs (some 350 MB) waits for
+    another run; 0: none is kept.
+    """
 
     poll_seconds: Annotated[float, Field(gt=0)] = 30.0
     lease_seconds: Annotated[float, Field(ge=1)] = 60.0
     attempts: Annotated[int, Field(ge=1)] = 5
+    warm_seconds: Annotated[float, Field(ge=0)] = 300.0
 
 
 class Webhook(_Section):

@@ -29,7 +29,7 @@ from honewheel import atomic
 from honewheel.errors import ConfigError, Damaged
 from honewheel.protocols import ModelFamily, Range
 from honewheel.records import Dataset, Decoding, Item, Json, Progress, Spec
-from honewheel.train import inputs, messages
+from honewheel.train import inputs, messages, process
 from honewheel.train import run as runs
 from honewheel.train.history import realised
 
@@ -230,7 +230,7 @@ def killed(family: str, spec: Spec, dataset: Dataset, run_dir: Path, *, at_step:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env=runs.environment(THREADS),
+        env=process.environment(THREADS),
         encoding="utf-8",
     ) as child:
         assert child.stdout is not None  # it was asked for as a pipe

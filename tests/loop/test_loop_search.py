@@ -45,8 +45,7 @@ def folder(made: dict[str, Path], tmp_path: Path, tmp_path_factory: pytest.TempP
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trains in this process: starting one for each try is what takes the time."""
 
-    def here(run_dir: Path, _: int, on_progress: Any) -> None:
-        found = inputs.read(run_dir)
+    def here(run_dir: Path, found: inputs.Inputs, on_progress: Any, _: object) -> None:
         for progress in plugins.family(found.family).train(found.spec, found.dataset, run_dir):
             on_progress(progress)
 

@@ -58,6 +58,9 @@ class Memo:
     def estimate(self, spec: Spec, dataset: Dataset) -> Estimate:
         return Estimate(bytes_by_part={"table": 1000})
 
+    def preload(self) -> str | None:
+        return None
+
     def train(self, spec: Spec, dataset: Dataset, run_dir: Path) -> Iterator[Progress]:
         total = int(spec.settings["steps"])  # type: ignore[arg-type]
         for step in range(1, total + 1):

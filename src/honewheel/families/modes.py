@@ -15,6 +15,13 @@ def device() -> torch.device:
     return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
 
 
+def unforkable() -> str | None:
+    """Why a fork of this process could not compute, if so. Asking is enough to make it so."""
+    if torch.cuda.is_available():
+        return "CUDA cannot be used in a fork of a process that has asked for its devices"
+    return None
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """No progress bars and no chatter from transformers; only its errors."""

@@ -38,6 +38,7 @@ from honewheel.records import (
     digest,
 )
 from honewheel.store import Store
+from honewheel.train.warm import WarmProcess
 
 VERSION = 1
 CURVE_SHARES = (0.25, 0.5, 1.0)  # of the examples there are
@@ -133,6 +134,7 @@ class Study:
             decoding=self._decoding(),
             folder=self.folder,
             clock=self.clock,
+            warm=WarmProcess(),
         )
 
     def trainings(self, arm: Config) -> list[Rehearsal]:

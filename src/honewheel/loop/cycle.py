@@ -52,6 +52,7 @@ from honewheel.records import (
 from honewheel.store import Store
 from honewheel.train import history
 from honewheel.train import run as train
+from honewheel.train.warm import WarmProcess
 
 # Settings that decide nothing of what a cycle computes.
 _NOT_KEPT: Any = {
@@ -77,11 +78,12 @@ def run(
     listen: Listener,
     schedule: str | None = None,
     reason: str = ASKED,
+    warm: WarmProcess | None = None,
 ) -> tuple[Cycle, Decision]:
     """Run or resume one cycle of a registered model; returns it with the gate's decision.
 
     `reason` is why it is run, for whoever reads its report. A cycle that was cut short goes on
-    under the schedule and the reason it started with.
+    under the schedule and the reason it started with. `warm`: what its training may be a fork of.
 
     Raises:
         ConfigError: the model has no such schedule.
@@ -104,6 +106,7 @@ def run(
                 journal=Journal(store, cycle, clock),
                 clock=clock,
                 listen=listen,
+                warm=warm,
             )
             turn.journal.step("start", [cycle.id], lambda: {"reason": reason})
             decision = _turn(turn)
@@ -201,7 +204,13 @@ def _train(turn: Turn, dataset: Dataset, champion: Version, begin: Start) -> Ver
         started = turn.clock()
         _refuse_or_warn(turn, [*starts.check(spec, begin), *family.check(spec, dataset)])
         final = train.run(
-            settings.family, spec, dataset, turn.run_dir, turn.listen, start=begin.folder
+            settings.family,
+            spec,
+            dataset,
+            turn.run_dir,
+            turn.listen,
+            start=begin.folder,
+            warm=turn.warm,
         )
         files = turn.store.files.put(final)
         known = turn.store.versions.by_cycle(turn.cycle.id)

@@ -20,6 +20,7 @@ from honewheel.evaluate import metrics
 from honewheel.records import Dataset, Decoding, EvalRow, Progress, Spec, Suite, as_dict
 from honewheel.tasks import remembered
 from honewheel.train import run as train
+from honewheel.train.warm import WarmProcess
 
 Listener = Callable[[Progress], None]
 Seen = Callable[[EvalRow], None]  # may raise, which ends the answering
@@ -56,6 +57,7 @@ class Stage:
     decoding: Decoding
     folder: Path
     clock: Callable[[], datetime]
+    warm: WarmProcess  # what trainings are forks of, where they can be
 
     def known(self, key: str) -> bool:
         """Whether its outcome is kept already."""
@@ -90,7 +92,15 @@ class Stage:
     def _hold(self, one: Rehearsal, path: Path, listen: Listener, seen: Seen | None) -> None:
         run_dir = self._run_dir(one.key)
         started = self.clock()
-        final = train.run(one.spec.family, one.spec, one.dataset, run_dir, listen, start=one.start)
+        final = train.run(
+            one.spec.family,
+            one.spec,
+            one.dataset,
+            run_dir,
+            listen,
+            start=one.start,
+            warm=self.warm,
+        )
         rows = self._ask(one, final, listen, seen)
         data = {
             "rows": [as_dict(replace(row, output="")) for row in rows],

@@ -41,6 +41,7 @@ from honewheel.records import (
 from honewheel.store import Store
 from honewheel.train import search
 from honewheel.train.search import GivenUp, Trial
+from honewheel.train.warm import WarmProcess
 
 VERSION = 1
 TRIALS, FINALISTS = 12, 2
@@ -104,6 +105,7 @@ class HyperSearch:
             decoding=Decoding(max_new_tokens=config.settings.evaluate.max_new_tokens),
             folder=self.folder,
             clock=clock,
+            warm=WarmProcess(),
         )
         self.seed = config.settings.curate.seed
         self.name = f"{model}-{self._rehearsal({}, self.seed).key[:12]}"
@@ -123,7 +125,7 @@ class HyperSearch:
         Raises StoreBusy when this model is being searched already, TrainingFailed when no try
         could be trained.
         """
-        with self.store.exclusive(f"search:{self.model}"):
+        with self.store.exclusive(f"search:{self.model}"), self.stage.warm:
             self._try(listen)
             if self.study.best() is None:
                 tried = self.study.trials()

@@ -45,7 +45,8 @@ class Ablation:
 
         Raises StoreBusy when this model is being ablated already.
         """
-        with self.study.store.exclusive(f"ablate:{self.study.model}"):
+        study = self.study
+        with study.store.exclusive(f"ablate:{study.model}"), study.stage.warm:
             return self._run(listen)
 
     def _run(self, listen: Listener) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from honewheel.config import Config
 from honewheel.loop.journal import Journal
 from honewheel.records import Cycle, Progress
 from honewheel.store import Store
+from honewheel.train.warm import WarmProcess
 
 Listener = Callable[[Progress], None]
 
@@ -25,6 +26,7 @@ class Turn:
     journal: Journal
     clock: Callable[[], datetime]
     listen: Listener
+    warm: WarmProcess | None = None  # what its training may be a fork of
 
     @property
     def model(self) -> str:

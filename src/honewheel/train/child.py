@@ -29,10 +29,15 @@ _LOCK_SECONDS = 20.0
 
 
 def main(run_dir: Path) -> int:
-    """Train what `run_dir` describes; returns the exit status (1 after a told error)."""
+    """A process that trains what `run_dir` describes; returns its exit status."""
+    end_with_parent(os.getppid())
+    return train(run_dir)
+
+
+def train(run_dir: Path) -> int:
+    """Train what `run_dir` describes, telling of it; returns the exit status (1 after an error)."""
     faulthandler.enable()
     told = _claim_stdout()
-    _end_with_parent()
     try:
         with lock(run_dir):
             given = inputs.read(run_dir)
@@ -52,10 +57,12 @@ def _claim_stdout() -> TextIO:
     return told
 
 
-def _end_with_parent() -> None:
+def end_with_parent(parent: int) -> None:
     """Have the kernel kill this process with its parent, and watch the pipe the parent holds."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before it was asked for
+            os._exit(_ORPHANED)
     threading.Thread(target=_watch_stdin, name="watch-parent", daemon=True).start()
 
 

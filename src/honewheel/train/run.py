@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from honewheel import atomic
-from honewheel.errors import NotEnoughMemory, TrainingFailed, TrainingStopped
+from honewheel.errors import HonewheelError, NotEnoughMemory, TrainingFailed, TrainingStopped
 from honewheel.records import Dataset, Progress, Spec
-from honewheel.train import inputs, messages
+from honewheel.train import inputs, messages, process
+from honewheel.train.warm import WarmProcess
 
 _LAST_LINES = 8
-_GRACE_SECONDS = 10.0
 
 
 def run(
@@ -32,13 +29,15 @@ def run(
     *,
     threads: int | None = None,
     start: Path | None = None,
+    warm: WarmProcess | None = None,
 ) -> Path:
     """Train `spec` on `dataset` in `run_dir`; returns the complete folder `run_dir/final`.
 
     `start` is the folder of the version that `spec.start_files` names, where it names one.
 
     `threads` is the number of computing threads, by default one a physical core; a run that is
-    continued keeps its first number, because the last bits of a result depend on it.
+    continued keeps its first number, because the last bits of a result depend on it. The child is
+    a fork of `warm` where that is possible; it changes no bit.
 
     Raises:
         TrainingFailed: the loss diverged, or the process died; the message has its last lines.
@@ -51,65 +50,33 @@ def run(
     given = inputs.write(run_dir, asked, start)
     final = run_dir / "final"
     if not final.exists():
-        _train(run_dir, given.threads, on_progress)
+        _train(run_dir, given, on_progress, warm)
     atomic.verify(final)
     return final
 
 
-def _train(run_dir: Path, threads: int, on_progress: Callable[[Progress], None]) -> None:
+def _train(
+    run_dir: Path,
+    given: inputs.Inputs,
+    on_progress: Callable[[Progress], None],
+    warm: WarmProcess | None,
+) -> None:
     killed_before = _kernel_kills()
-    with _child(run_dir, threads) as process:
-        assert process.stdout is not None  # it was asked for as a pipe
-        for line in process.stdout:
-            if not line.endswith("\n"):
-                break  # it was killed while it spoke
+    failed: HonewheelError | None = None
+    status = 0
+    with process.started(run_dir, given.family, given.threads, warm) as training:
+        for line in training.lines():
             said = messages.parse(line)
             if not isinstance(said, Progress):
-                raise said
+                failed = said
+                break
             on_progress(said)
-        status = process.wait()
+        else:
+            status = training.wait()
+    if failed is not None:
+        raise failed
     if status != 0:
         raise _death(status, run_dir, memory=_kernel_kills() > killed_before)
-
-
-@contextmanager
-def _child(run_dir: Path, threads: int) -> Iterator[subprocess.Popen[str]]:
-    """The training process; it is ended when the block is left, however it is left."""
-    with (run_dir / "child.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "honewheel.train.child", str(run_dir)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            env=environment(threads),
-            encoding="utf-8",
-        )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(_GRACE_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                pipe.close()
-
-
-def environment(threads: int) -> dict[str, str]:
-    """Variables the child must have before it loads a library."""
-    return {
-        **os.environ,
-        "OMP_NUM_THREADS": str(threads),
-        "OMP_WAIT_POLICY": "PASSIVE",  # waiting threads sleep: spinning steals from neighbours
-        "TOKENIZERS_PARALLELISM": "false",
-        "HF_HUB_OFFLINE": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # deterministic matrix products on CUDA
-    }
 
 
 def physical_cores(topology: Path = Path("/sys/devices/system/cpu")) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,12 +19,15 @@ from honewheel.wheel.base import Opened, nobody
 if TYPE_CHECKING:
     from honewheel.loop.waiting import Waiting
     from honewheel.store.jobs import Job
+    from honewheel.train.warm import WarmProcess
 
 _log = logging.getLogger(__name__)
 
 
 class Turned(Opened):
     """What trains, measures, decides and serves."""
+
+    _warm: WarmProcess | None = None
 
     def cycle(
         self,
@@ -50,6 +54,7 @@ class Turned(Opened):
                 listen=on_progress,
                 schedule=schedule,
                 reason=reason,
+                warm=self._warm,
             )
         except HonewheelError:
             self._report_failure(name)
@@ -57,6 +62,21 @@ class Turned(Opened):
         self.report(turn.id)
         on_progress(Progress(stage="report", step=1, total=1, message=turn.id))
         return decision
+
+    @contextmanager
+    def warm(self, seconds: float = 300.0) -> Iterator[None]:
+        """Within this block, cycles train as forks of one process that has loaded its libraries.
+
+        Spares every cycle but the first several CPU seconds, and changes no weight. The process
+        (some 350 MB) ends with the block, and after `seconds` without a training.
+        """
+        from honewheel.train.warm import WarmProcess
+
+        with WarmProcess(seconds) as self._warm:
+            try:
+                yield
+            finally:
+                self._warm = None
 
     def due(
         self, model: str | None = None, on_progress: Callable[[Progress], None] = nobody
@@ -176,7 +196,8 @@ class Turned(Opened):
         from honewheel.notify.sender import sending
 
         heard = tell or worker.quietly
-        with sending(self.store, self.config, self.clock, heard):
+        seconds = self.config.settings.worker.warm_seconds
+        with sending(self.store, self.config, self.clock, heard), self.warm(seconds):
             return worker.Worker(
                 self.store,
                 self.config,

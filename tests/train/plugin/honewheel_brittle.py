@@ -68,6 +68,8 @@ def _go_wrong(fault: str, run_dir: Path) -> None:
         os.write(1, b"noise from native code\n")
     elif fault == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
+    elif fault == "abort":
+        os.abort()
     elif fault == "hang":
         time.sleep(600)
     elif fault == "bug":

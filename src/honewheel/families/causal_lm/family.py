@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "accelerate", "peft")
+# Whatever a run imports but the code of its architecture, of which the commonest is among them.
+_PRELOADED = (
+    "honewheel.families.causal_lm.training",
+    "transformers.models.llama.modeling_llama",
+)
 
 
 class CausalLM:
@@ -76,6 +82,15 @@ class CausalLM:
     def machine(self) -> Sequence[Finding]:
         """What this machine can train: processor, precision, memory, largest sizes by method."""
         return machine.machine()
+
+    def preload(self) -> str | None:
+        """Load what training needs; why a fork of this process could not train then."""
+        self._prepare()
+        from honewheel.families import modes
+
+        for module in _PRELOADED:
+            import_module(module)
+        return modes.unforkable()
 
     def train(self, spec: Spec, dataset: Dataset, run_dir: Path) -> Iterator[Progress]:
         self._prepare()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from honewheel.families.embedding.predict import EmbeddingModel
 
 _PACKAGES = ("torch", "transformers", "sentence_transformers", "safetensors", "peft")
+_PRELOADED = ("honewheel.families.embedding.training",)
 
 
 class Embedding:
@@ -64,6 +66,15 @@ class Embedding:
         self._prepare()
         folder, _ = bases.resolve(spec.base)
         return sizes.estimate(folder, spec, dataset, os.cpu_count() or 1)
+
+    def preload(self) -> str | None:
+        """Load what training needs; why a fork of this process could not train then."""
+        self._prepare()
+        from honewheel.families import modes
+
+        for module in _PRELOADED:
+            import_module(module)
+        return modes.unforkable()
 
     def train(self, spec: Spec, dataset: Dataset, run_dir: Path) -> Iterator[Progress]:
         self._prepare()

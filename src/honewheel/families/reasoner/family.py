@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from honewheel.families.reasoner.predict import ReasonerModel
 
 _PACKAGES = ("torch", "transformers", "safetensors")
+_PRELOADED = ("honewheel.families.reasoner.training",)
 
 
 class ReasonerFamily:
@@ -65,6 +67,15 @@ class ReasonerFamily:
     def machine(self) -> Sequence[Finding]:
         """Which presets this machine has the memory for."""
         return memory.machine()
+
+    def preload(self) -> str | None:
+        """Load what training needs; why a fork of this process could not train then."""
+        _prepare()
+        from honewheel.families import modes
+
+        for module in _PRELOADED:
+            import_module(module)
+        return modes.unforkable()
 
     def train(self, spec: Spec, dataset: Dataset, run_dir: Path) -> Iterator[Progress]:
         _prepare()
