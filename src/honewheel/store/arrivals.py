@@ -108,8 +108,8 @@ def _read(connection: Connection, arrivals: Sequence[Arrival]) -> _Batch:
     brought = {one.response.id for one in arrivals if one.response is not None}
     said = {item.id for one in arrivals for item in one.feedback}
     spoken = {item.response_id for one in arrivals for item in one.feedback}
-    start = plain.run(connection, "SELECT value FROM counter WHERE name = 'log'").scalar() or 0
-    batch = _Batch(int(start) + 1, {}, {}, {}, set())
+    last = plain.rows(connection, "SELECT value FROM counter WHERE name = 'log'")
+    batch = _Batch(int(last[0][0]) + 1 if last else 1, {}, {}, {}, set())
     for some in chunks(sorted(brought | spoken)):
         found = plain.among(connection, "SELECT id, task FROM response", "id", some)
         batch.tasks.update({row[0]: row[1] for row in found})

@@ -1,29 +1,42 @@
 """Statements for the hot path, past SQLAlchemy's work per statement and per row.
 
 Group commit executes the same ten statements thousands of times an hour: building and caching them
-as expressions cost more than the database did. Column types still convert the values.
+as expressions, and wrapping what they find, cost more than the database did. They go to the driver
+on the transaction's own connection. Column types still convert the values, and errors are those
+that SQLAlchemy makes of the driver's.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Connection, CursorResult, Dialect, Table, insert
+from sqlalchemy import Connection, Dialect, Table, exc, insert
+from sqlalchemy.engine.interfaces import DBAPICursor
 
 Convert = Callable[[Any], Any] | None
 
 
-def run(connection: Connection, statement: str, *values: Any) -> CursorResult[Any]:
-    """Execute a statement with `?` for each of the values."""
-    if connection.dialect.name != "sqlite":
-        statement = statement.replace("?", "%s")
-    return connection.exec_driver_sql(statement, values)
+def run(connection: Connection, statement: str, *values: Any) -> int:
+    """Execute a statement with `?` for each of the values; how many rows it changed."""
+    with _cursor(connection, statement) as cursor:
+        cursor.execute(_marked(connection, statement), values)
+        return cursor.rowcount
 
 
-def among(connection: Connection, start: str, column: str, values: Sequence[str]) -> Sequence[Any]:
+def rows(connection: Connection, statement: str, *values: Any) -> Sequence[tuple[Any, ...]]:
+    """What a SELECT finds, `?` standing for each of the values."""
+    with _cursor(connection, statement) as cursor:
+        cursor.execute(_marked(connection, statement), values)
+        return cast("list[tuple[Any, ...]]", cursor.fetchall())
+
+
+def among(
+    connection: Connection, start: str, column: str, values: Sequence[str]
+) -> Sequence[tuple[Any, ...]]:
     """Rows of `start` ("SELECT ... FROM ...") whose `column` is one of `values`."""
     if not values:
         return ()
@@ -31,21 +44,42 @@ def among(connection: Connection, start: str, column: str, values: Sequence[str]
     where = "= ANY(?)"
     if connection.dialect.name == "sqlite":
         where, given = "IN (SELECT value FROM json_each(?))", json.dumps(given)
-    return run(connection, f"{start} WHERE {column} {where}", given).all()
+    return rows(connection, f"{start} WHERE {column} {where}", given)
 
 
-def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+def insert_rows(connection: Connection, table: Table, new: Sequence[Mapping[str, Any]]) -> None:
     """Insert rows that all hold the same columns of `table`."""
-    statement, columns = _compiled(table, connection.dialect, tuple(rows[0]))
+    statement, columns = _compiled(table, connection.dialect, tuple(new[0]))
     values = [
-        [change(row[name]) for row in rows] if change else [row[name] for row in rows]
+        [change(row[name]) for row in new] if change else [row[name] for row in new]
         for name, change in columns
     ]
     given: Any = list(zip(*values, strict=True))
     if connection.dialect.name != "sqlite":
         names = [name for name, _ in columns]
         given = [dict(zip(names, row, strict=True)) for row in given]
-    connection.exec_driver_sql(statement, given)
+    with _cursor(connection, statement) as cursor:
+        cursor.executemany(statement, given)
+
+
+@contextmanager
+def _cursor(connection: Connection, statement: str) -> Iterator[DBAPICursor]:
+    """The driver's cursor; its errors become those of SQLAlchemy, which `Database` explains."""
+    cursor = connection.connection.cursor()
+    driver = connection.dialect.loaded_dbapi.Error
+    try:
+        yield cursor
+    except driver as error:
+        found = exc.DBAPIError.instance(
+            statement, None, error, driver, hide_parameters=True, dialect=connection.dialect
+        )
+        raise cast(exc.DBAPIError, found) from error
+    finally:
+        cursor.close()
+
+
+def _marked(connection: Connection, statement: str) -> str:
+    return statement if connection.dialect.name == "sqlite" else statement.replace("?", "%s")
 
 
 @cache

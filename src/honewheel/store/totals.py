@@ -17,7 +17,7 @@ PER_TASK = ("events", "feedback", "train", "val", "test", "quarantined")
 def add_totals(connection: Connection, kind: str, by_task: Mapping[str, int]) -> None:
     """Add `by_task` to the totals of `kind`; one room writes a kind, so writers take turns."""
     for task, number in sorted(by_task.items()):
-        if plain.run(connection, _ADD, number, kind, task).rowcount == 0:
+        if plain.run(connection, _ADD, number, kind, task) == 0:
             connection.execute(insert(total).values(kind=kind, task=task, value=number))
 
 
