@@ -111,10 +111,11 @@ def test_a_cycle_without_anything_new_says_so(turned: Any) -> None:
     assert len(turned.cycles()) == 1
 
 
-def test_a_new_suite_is_something_new(turned: Any, tmp_path: Path) -> None:
+def test_a_new_suite_is_something_new(wheel: Any, tmp_path: Path) -> None:
+    wheel.cycle()
     path = wheels.write_jsonl(tmp_path / "more.jsonl", wheels.suites(35, seed=77)["ddl"])
-    turned.suite_import(path, task="ddl", role="guard")
-    found = turned.cycle()
+    wheel.suite_import(path, task="ddl", role="guard")
+    found = wheel.cycle()
     assert {guard.comparison.name for guard in found.guards} >= {"suite:more"}
 
 
