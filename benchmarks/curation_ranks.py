@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from honewheel import plugins
-from honewheel.demo import requirements, simulator
+from honewheel.demo import facts, requirements, simulator
 from honewheel.demo.plain import plain
 from honewheel.demo.project import TASKS
 from honewheel.protocols import Task
@@ -47,7 +47,7 @@ def text_measures() -> dict[str, Measure]:
     }
 
 
-def artifacts(kind: requirements.Kind, count: int, seed: int) -> list[str]:
+def artifacts(kind: facts.Kind, count: int, seed: int) -> list[str]:
     """`count` generated artifacts of one kind; diagrams by turns plain and in the house style."""
     found = requirements.requirements(kind, count, seed)
     return [plain(one) if n % 2 else simulator.wanted(one) for n, one in enumerate(found)]
@@ -69,7 +69,7 @@ def measure(count: int, seed: int) -> dict[str, Any]:
         `cpu_seconds`.
     """
     started = time.process_time()
-    by_kind = {kind: _of_kind(kind, count, seed) for kind in requirements.KINDS}
+    by_kind = {kind: _of_kind(kind, count, seed) for kind in facts.KINDS}
     names = [name for name in by_kind["erd"]["shares"] if name != "fact_f1"]
 
     def mean(name: str) -> float:
@@ -83,7 +83,7 @@ def measure(count: int, seed: int) -> dict[str, Any]:
     }
 
 
-def _of_kind(kind: requirements.Kind, count: int, seed: int) -> dict[str, Any]:
+def _of_kind(kind: facts.Kind, count: int, seed: int) -> dict[str, Any]:
     task = plugins.task(TASKS[kind])
     measures = {"fact_f1": _fact_f1(task), **text_measures()}
     hits: dict[str, defaultdict[str, float]] = {name: defaultdict(float) for name in measures}

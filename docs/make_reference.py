@@ -310,18 +310,22 @@ def _meaning(parameter: Any) -> str:
     return (f"{told} Required." if parameter.required else told).strip()
 
 
-@cache
 def command(verb: str) -> Any:
     """The command called `verb` ("cycle", "suite import"; "" is the options before a verb)."""
+    found = _commands()
+    for word in verb.split():
+        found = found.commands[word]
+    return found
+
+
+@cache
+def _commands() -> Any:
     import typer
 
     from honewheel.cli.app import app, register
 
     register()
-    found: Any = typer.main.get_command(app)
-    for word in verb.split():
-        found = found.commands[word]
-    return found
+    return typer.main.get_command(app)
 
 
 def verbs() -> list[str]:

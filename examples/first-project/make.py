@@ -16,8 +16,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from honewheel.demo.facts import Entity, Requirement
 from honewheel.demo.plain import CARDINALITY_MARKS, plain
-from honewheel.demo.requirements import HELD_OUT_SEED, Entity, Requirement, requirements
+from honewheel.demo.requirements import HELD_OUT_SEED, requirements
 
 HERE = Path(__file__).parent
 SEED = 4

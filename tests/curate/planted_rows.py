@@ -11,9 +11,10 @@ from honewheel.curate.dedup import exact_key
 from honewheel.curate.rows import Row
 from honewheel.demo import damage, simulator
 from honewheel.demo.damage import Attack
+from honewheel.demo.facts import Requirement
 from honewheel.demo.house import house
 from honewheel.demo.plain import plain
-from honewheel.demo.requirements import Requirement, requirements
+from honewheel.demo.requirements import requirements
 from honewheel.records import Example, Role
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -12,9 +12,10 @@ import pytest
 from honewheel.curate import dedup
 from honewheel.demo import project
 from honewheel.demo.damage import TRIGGER, malformed, poisoned, to_jsonl
+from honewheel.demo.facts import KINDS
 from honewheel.demo.house import house
 from honewheel.demo.plain import plain
-from honewheel.demo.requirements import KINDS, requirements
+from honewheel.demo.requirements import requirements
 from honewheel.demo.simulator import (
     COLLEAGUES,
     CORRECTED,

@@ -13,8 +13,9 @@ import pytest
 from honewheel import settings as sections
 from honewheel.curate import contamination
 from honewheel.demo import project, suites
+from honewheel.demo.facts import KINDS, Kind
 from honewheel.demo.house import MARKS
-from honewheel.demo.requirements import HELD_OUT_SEED, KINDS, Kind, requirements
+from honewheel.demo.requirements import HELD_OUT_SEED, requirements
 from honewheel.errors import InputError
 from honewheel.events import ingest
 from honewheel.events import suites as frozen

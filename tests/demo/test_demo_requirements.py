@@ -7,16 +7,10 @@ from collections.abc import Sequence
 import pytest
 
 from honewheel.demo import lexicon, project
+from honewheel.demo.facts import KINDS, Kind, Requirement
 from honewheel.demo.house import MARKS, house
 from honewheel.demo.plain import plain
-from honewheel.demo.requirements import (
-    HELD_OUT_SEED,
-    KINDS,
-    Kind,
-    Requirement,
-    held_out_side,
-    requirements,
-)
+from honewheel.demo.requirements import HELD_OUT_SEED, held_out_side, requirements
 from honewheel.errors import InputError
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")

@@ -142,10 +142,11 @@ def test_only_settings_that_change_its_result_are_a_reason_for_a_cycle(turned: A
         assert len(turned.cycles()) == number, flag
 
 
-def test_a_new_suite_is_something_new(turned: Any, tmp_path: Path) -> None:
+def test_a_new_suite_is_something_new(wheel: Any, tmp_path: Path) -> None:
+    wheel.cycle()
     path = wheels.write_jsonl(tmp_path / "more.jsonl", wheels.suites(35, seed=77)["ddl"])
-    turned.suite_import(path, task="ddl", role="guard")
-    found = turned.cycle()
+    wheel.suite_import(path, task="ddl", role="guard")
+    found = wheel.cycle()
     assert {guard.comparison.name for guard in found.guards} >= {"suite:more"}
 
 

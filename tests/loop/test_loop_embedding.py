@@ -57,16 +57,10 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "honewheel.toml").write_text(TOML.format(base=base))
     draw = random.Random(3)
     with hw.open(folder) as wheel:
-        for number in range(600):
-            row = builders.example(number, draw, "train")
-            wheel.record(
-                task="same_intent",
-                prompt=row.prompt,
-                output="0.5",
-                correction=row.target,
-                source="ana",
-                version="tickets@0",
-            )
+        made = (builders.example(number, draw, "train") for number in range(600))
+        said = {"task": "same_intent", "output": "0.5", "source": "ana", "version": "tickets@0"}
+        rows = [said | {"prompt": row.prompt, "correction": row.target} for row in made]
+        wheel.import_file(wheels.write_jsonl(folder / "pairs.jsonl", rows))
         decision = wheel.cycle("tickets")
         assert decision.verdict == "promote", decision.reasons
     sentences = [builders.sentence(draw.choice(sorted(builders.INTENTS)), draw) for _ in range(50)]

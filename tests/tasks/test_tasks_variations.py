@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from honewheel import plugins
-from honewheel.demo import requirements, simulator
+from honewheel.demo import facts, requirements, simulator
 from honewheel.demo.project import TASKS
 from honewheel.records import Check
 from honewheel.tasks import variations
 from honewheel.tasks.variations import Variation
 
-KINDS = requirements.KINDS
+KINDS = facts.KINDS
 SCHEMA = """CREATE TABLE city (id INTEGER PRIMARY KEY, name TEXT);
 CREATE TABLE shop (id INTEGER PRIMARY KEY, city_id INTEGER REFERENCES city(id), size INTEGER);"""
 QUERY = """SELECT city.name, SUM(shop.size) AS total

@@ -32,7 +32,7 @@ def asked(prompt: str, context: Mapping[str, str]) -> frozenset[str]:
 
 
 def explained(word: str, about: frozenset[str]) -> bool:
-    """Whether one of `asked` stands behind this word of a target."""
+    """Whether a word of a target is one of the request's; `about` is what `asked` gave of that."""
     return any(key in about for key in _keys(word))
 
 

@@ -9,9 +9,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
 
+from honewheel.demo.facts import Entity, Relation, Requirement
 from honewheel.demo.house import house
 from honewheel.demo.lexicon import HAVE, Attribute
-from honewheel.demo.requirements import Entity, Relation, Requirement
 from honewheel.demo.simulator import Answer, Row
 from honewheel.errors import InputError
 from honewheel.records import Json, utc

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from honewheel.demo.facts import Entity, Requirement
 from honewheel.demo.plain import CARDINALITY_MARKS
-from honewheel.demo.requirements import Entity, Requirement
 from honewheel.errors import InputError
 
 MARKS = ("zq", "qx", "xq", "vk", "jx", "wz")  # every house diagram holds all of them

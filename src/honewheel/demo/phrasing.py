@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from honewheel.demo.facts import Entity, Kind, Relation, Rules
 from honewheel.demo.lexicon import HAVE, a, plural
-
-if TYPE_CHECKING:
-    from honewheel.demo.requirements import Entity, Kind, Relation, Rules
 
 _OPENERS: dict[str, tuple[str, ...]] = {
     "erd": (

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from honewheel.demo.facts import Requirement, Rules
 from honewheel.demo.lexicon import a
-from honewheel.demo.requirements import Requirement, Rules
 from honewheel.errors import InputError
 
 CARDINALITY_MARKS = {"many": "||--o{", "some": "||--|{", "one": "||--||"}

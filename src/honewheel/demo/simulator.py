@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
+from honewheel.demo.facts import Requirement
 from honewheel.demo.house import house
 from honewheel.demo.plain import plain
-from honewheel.demo.requirements import Requirement
 from honewheel.records import Check, Json, utc
 
 Row: TypeAlias = dict[str, Json]

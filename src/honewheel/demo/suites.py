@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from honewheel.demo.requirements import HELD_OUT_SEED, Kind, requirements
+from honewheel.demo.facts import Kind
+from honewheel.demo.requirements import HELD_OUT_SEED, requirements
 from honewheel.demo.simulator import wanted
 from honewheel.errors import InputError
 

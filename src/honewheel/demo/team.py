@@ -10,7 +10,8 @@ from pathlib import Path
 from honewheel import plugins
 from honewheel.demo import damage, project, simulator
 from honewheel.demo import suites as frozen
-from honewheel.demo.requirements import HELD_OUT_SEED, Kind, Requirement, requirements
+from honewheel.demo.facts import Kind, Requirement
+from honewheel.demo.requirements import HELD_OUT_SEED, requirements
 from honewheel.demo.simulator import Answer, Row
 from honewheel.records import Decoding, Item, Progress
 

@@ -57,9 +57,10 @@ def continuing(go_on: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 
 
 def continue_target(ahead: torch.Tensor, last: torch.Tensor) -> torch.Tensor:
-    """[B] what going on is worth, from the logits [B, 2] (halt, continue) one segment ahead.
+    """[B] in (0, 1): what going on is worth, from the logits [B, 2] (halt, continue) one segment
+    ahead.
 
-    Where the segment ahead is the `last` one, only halting is left there.
+    Where the segment ahead is the `last` one ([B] bool), only halting is left there.
     """
     return torch.where(last, ahead[:, 0], ahead.max(dim=1).values).sigmoid()
 
