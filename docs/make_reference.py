@@ -99,6 +99,14 @@ MEANINGS: Mapping[str, str] = {
     "greater loss rejects where it is shown",
     "events.redact": "take mail addresses, telephone and card numbers, IBANs and keys out of texts "
     "before they are stored",
+    "events.redactor": "`patterns`: those alone; `presidio`: also what Presidio finds "
+    '(`pip install "honewheel[presidio]"`)',
+    "events.redact_language": "language that Presidio reads texts in (ISO 639-1)",
+    "events.redact_model": "a spaCy model that is installed here, or a folder: finds names and "
+    "places too; none is downloaded",
+    "events.redact_entities": "what Presidio looks for; none named: all it knows but dates, "
+    "identifiers and organisations",
+    "events.redact_score": "confidence from which Presidio's finds are replaced",
     "curate.half_life_days": 'age in days at which an example weighs half; `"auto"` chooses 14, '
     "45, 180 or none by time-forward validation",
     "curate.calibrate": "refit how much each kind of feedback counts, once people have judged 200 "

@@ -185,6 +185,22 @@ class Events(_Section):
     """What happens to a row before it is stored."""
 
     redact: bool = False
+    redactor: Literal["patterns", "presidio"] = "patterns"
+    redact_language: Annotated[str, Field(pattern=r"^[a-z]{2,3}$")] = "en"
+    redact_model: str = ""
+    redact_entities: tuple[str, ...] = ()
+    redact_score: Share = 0.5
+
+    @model_validator(mode="after")
+    def _is_read(self) -> Self:
+        if self.redactor == "presidio":
+            if not self.redact:
+                raise ValueError('redactor = "presidio" does nothing without redact = true')
+            return self
+        asked = sorted(self.model_fields_set - {"redact", "redactor"})
+        if any(getattr(self, name) != Events.model_fields[name].default for name in asked):
+            raise ValueError(f'{", ".join(asked)}: only redactor = "presidio" reads it')
+        return self
 
 
 class Curate(_Section):

@@ -19,12 +19,13 @@ from honewheel.records import Response
 def accept(config: Config, row: Mapping[str, Any], now: datetime) -> Entry:
     """A row as an Entry of this project: valid, of a task it has, redacted if it says so.
 
-    Without an `id` it gets a new one. Raises InputError, ConfigError (no such task).
+    Without an `id` it gets a new one. Raises InputError, ConfigError (no such task), MissingExtra.
     """
+    redactor = redact.of(config.settings.events)
     found = ingest.entry(row, now=now, fresh_id=True)
     if found.response:
         require_fit(found.response, config.task(found.response.task).kind)
-    return redact.entry(found) if config.settings.events.redact else found
+    return redact.entry(found, redactor) if redactor else found
 
 
 def require_fit(response: Response, kind: str) -> None:

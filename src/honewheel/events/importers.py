@@ -21,6 +21,7 @@ from honewheel.events.accept import require_fit
 from honewheel.events.files import Line, Source
 from honewheel.events.formats import Format, Reading, Row
 from honewheel.events.ingest import Entry
+from honewheel.events.redact import Redactor
 from honewheel.records import Progress, Quarantined, count
 from honewheel.store import Store
 
@@ -92,7 +93,7 @@ class _Plan:
     kinds: Mapping[str, str]
     dated: datetime
     now: datetime
-    redacted: bool = False
+    redacted: Redactor | None = None
 
     @property
     def mapping(self) -> str:
@@ -108,7 +109,7 @@ class _Read:
     line: Line
     rows: tuple[Row, ...]
     entries: tuple[Entry, ...]
-    redacted: bool = False
+    redacted: Redactor | None = None
 
 
 _Line: TypeAlias = tuple[Line, _Read | str]  # what a line becomes, or the reason why it is bad
@@ -122,11 +123,11 @@ def import_file(
     kinds: Mapping[str, str],
     now: datetime,
     on_progress: Callable[[Progress], None] | None = None,
-    redacted: bool = False,
+    redacted: Redactor | None = None,
 ) -> Imported:
     """Import a file; a row without `created_at` is dated by the file. `kinds` are the tasks'.
 
-    With `redacted`, what `redact` finds is taken out before anything is stored, bad rows included.
+    With `redacted`, what it finds is taken out before anything is stored, bad rows included.
 
     Raises InputError when the file cannot be read, its format is not known, or its rows name no
     task and the options neither; nothing is stored then.
@@ -140,7 +141,7 @@ def import_file(
 
         def refuse(line: Line, reason: str, into: list[Quarantined] = bad) -> None:
             kept = _quarantined(path, line, reason, now)
-            into.append(replace(kept, raw=redact.text(kept.raw)) if redacted else kept)
+            into.append(replace(kept, raw=redacted(kept.raw)) if redacted else kept)
 
         for line, found in batch:
             if isinstance(found, str):
@@ -290,9 +291,9 @@ def _entries(plan: _Plan, line: Line) -> _Read:
     return _Read(line, tuple(rows), entries, plan.redacted)
 
 
-def _entry(row: Row, now: datetime, dated: datetime, redacted: bool) -> Entry:
+def _entry(row: Row, now: datetime, dated: datetime, redacted: Redactor | None) -> Entry:
     found = ingest.entry(row, now=now, dated=dated)
-    return redact.entry(found) if redacted else found
+    return redact.entry(found, redacted) if redacted else found
 
 
 def _mapped(record: Mapping[str, Any], columns: Mapping[str, str]) -> Row:

@@ -13,10 +13,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeAlias
 
 from honewheel.errors import InputError
 from honewheel.events.ingest import Entry
 from honewheel.records import Feedback, Response
+from honewheel.settings import Events
+
+Redactor: TypeAlias = Callable[[str], str]
 
 _EMAIL = re.compile(
     r"(?<![\w.+-])[A-Za-z0-9][\w.+-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![\w-])"
@@ -85,7 +89,27 @@ def text(said: str) -> str:
     return _PHONE.sub(_if(_is_phone, "<PHONE>"), said)
 
 
-def entry(found: Entry) -> Entry:
+def of(settings: Events) -> Redactor | None:
+    """What redacts the texts of a project; None where it does not ask for it.
+
+    Raises MissingExtra, ConfigError: Presidio cannot be used as the settings say.
+    """
+    if not settings.redact:
+        return None
+    if settings.redactor == "patterns":
+        return text
+    from honewheel.events.presidio import redactor
+
+    more = redactor(
+        settings.redact_language,
+        settings.redact_model,
+        settings.redact_entities,
+        settings.redact_score,
+    )
+    return lambda said: more(text(said))
+
+
+def entry(found: Entry, redactor: Redactor = text) -> Entry:
     """An entry with its prompt, output, context and what was said of it redacted.
 
     Raises InputError when an id itself looks like personal data: an id is never rewritten.
@@ -94,23 +118,23 @@ def entry(found: Entry) -> Entry:
     for name in (response.id if response else "", *(item.response_id for item in found.feedback)):
         if _EMAIL.search(name):
             raise InputError(f"id {name[:3]}... holds a mail address; use an opaque id")
-    feedback = tuple(_remark(item) for item in found.feedback)
-    return replace(found, response=response and _response(response), feedback=feedback)
+    feedback = tuple(_remark(item, redactor) for item in found.feedback)
+    return replace(found, response=response and _response(response, redactor), feedback=feedback)
 
 
-def _response(found: Response) -> Response:
+def _response(found: Response, redactor: Redactor) -> Response:
     return replace(
         found,
-        prompt=text(found.prompt),
-        output=text(found.output),
-        context={key: text(value) for key, value in found.context.items()},
+        prompt=redactor(found.prompt),
+        output=redactor(found.output),
+        context={key: redactor(value) for key, value in found.context.items()},
     )
 
 
-def _remark(found: Feedback) -> Feedback:
+def _remark(found: Feedback, redactor: Redactor) -> Feedback:
     if found.text is None or found.kind in ("preferred", "signal"):  # an id, a word of ours
         return found
-    return replace(found, text=text(found.text))
+    return replace(found, text=redactor(found.text))
 
 
 def _if(holds: Callable[[str], bool], mark: str) -> Callable[[re.Match[str]], str]:

@@ -101,7 +101,7 @@ def run(
     drafts = _drafts(order, kind, skipped)
     with ExitStack() as stack:
         answer = _teacher(order, config, kind, stack, sleep)
-        redacted = config.settings.events.redact
+        redacted = redact.of(config.settings.events)
         work = _Work(store, order, plugins.task(kind).check, answer, now, keep, redacted)
         try:
             for draft in drafts:
@@ -131,7 +131,7 @@ class _Work:
     answer: Answer | None
     now: datetime
     keep: bool
-    redacted: bool
+    redacted: redact.Redactor | None
     rows: list[dict[str, Any]] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
     waiting: list[Entry] = field(default_factory=list)
@@ -190,7 +190,7 @@ class _Work:
             found = ingest.entry(row, now=self.now)
         except InputError as error:
             return f"no feedback row: {error}"
-        found = redact.entry(found) if self.redacted else found
+        found = redact.entry(found, self.redacted) if self.redacted else found
         if self._known(found.id):
             return "asked in the log already"
         self.rows.append(row)

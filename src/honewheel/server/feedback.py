@@ -14,6 +14,7 @@ import msgspec
 
 from honewheel.config import Config
 from honewheel.errors import AlreadyRecorded, InputError
+from honewheel.events import redact
 from honewheel.events.accept import accept_or_reason
 from honewheel.events.ingest import MAX_BYTES, Entry
 from honewheel.records import SHADOW_OF
@@ -106,6 +107,7 @@ class Feedback:
 
     def __init__(self, wheel: Wheel, writer: Writer, access: Access) -> None:
         self._config: Config = wheel.config
+        redact.of(wheel.config.settings.events)  # what cannot redact is told before a row comes
         self._clock = wheel.clock
         self._writer = writer
         self._access = access

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from honewheel.events import importers, suites
+from honewheel.events import importers, redact, suites
 from honewheel.events.accept import accept
 from honewheel.events.importers import Imported, Options, Preview
 from honewheel.records import Progress, Suite, SuiteRole, as_dict
@@ -50,7 +50,7 @@ class Said(Opened):
             kinds=self._kinds(),
             now=self.clock(),
             on_progress=on_progress,
-            redacted=self.config.settings.events.redact,
+            redacted=redact.of(self.config.settings.events),
         )
 
     def import_preview(self, path: str | Path, **reading: Any) -> Preview:
