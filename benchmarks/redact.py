@@ -30,7 +30,7 @@ SIZE = 1024  # characters of an event, over its texts
 
 def events(rng: random.Random) -> list[tuple[str, ...]]:
     """Diagrams as prompt and output; every other one with a comment that holds personal data."""
-    found = []
+    found: list[tuple[str, ...]] = []
     for number in range(EVENTS):
         plain, house = wheels.erd(rng)
         private = f"my phone is 030 12{number:05d}, or write to ana{number}@example.org. "

@@ -27,7 +27,7 @@ import openai
 
 import honewheel as hw
 import walk_team as team
-from honewheel.demo.requirements import Requirement
+from honewheel.demo.facts import Requirement
 from honewheel.errors import NotFound, Unreachable
 from walk_service import Killer, Service, cpu_seconds, until
 from walk_team import MODEL, Sizes

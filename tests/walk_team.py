@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from honewheel.demo import project
+from honewheel.demo.facts import Requirement
 from honewheel.demo.plain import plain
-from honewheel.demo.requirements import HELD_OUT_SEED, Requirement, requirements
+from honewheel.demo.requirements import HELD_OUT_SEED, requirements
 
 MODEL, TASK = "artifacts", "erd"
 TYPES = {"string": "varchar", "int": "bigint", "decimal": "numeric", "date": "timestamp"}

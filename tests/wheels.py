@@ -102,14 +102,14 @@ def feedback(n: int, seed: int = 0, *, shuffled: bool = False) -> list[dict[str,
     targets = [after for _, after in drawn]
     if shuffled:
         targets = targets[1:] + targets[:1]
-    rows = []
+    rows: list[dict[str, object]] = []
     for index, ((plain, _), target) in enumerate(zip(drawn, targets, strict=True)):
         when = f"2026-10-{index % 28 + 1:02d}T00:00:00Z"
         row = {"id": f"evt_e{seed}-{index}", "task": "erd", "prompt": plain, "output": plain}
-        rows.append(row | {"correction": target, "source": "ana", "created_at": when})
+        rows.append({**row, "correction": target, "source": "ana", "created_at": when})
         table = ddl(rng)
         row = {"id": f"evt_d{seed}-{index}", "task": "ddl", "prompt": table, "output": table}
-        rows.append(row | {"thumb": 1, "source": "ben", "created_at": when})
+        rows.append({**row, "thumb": 1, "source": "ben", "created_at": when})
     return rows
 
 
