@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from honewheel.families.causal_lm import memory
+from honewheel.families import hardware
 from honewheel.loop import doctor
 from wheels import open_wheel, project
 
@@ -28,12 +28,12 @@ def test_what_the_machine_can_train_is_told_by_method(
     folder = project(tmp_path)
     file = folder / "honewheel.toml"
     file.write_text(file.read_text().replace('"memo"', '"causal-lm"').replace("memo/echo", "x"))
-    monkeypatch.setattr(memory, "available", lambda: 16 * 10**9)
+    monkeypatch.setattr(hardware, "available", lambda: 16 * 10**9)
     with open_wheel(folder) as wheel:
         rows = {row["check"]: row for row in wheel.doctor()}
         assert rows["causal-lm: memory"]["found"] == "16.00 GB free"
         assert "lora up to 1." in rows["causal-lm: can train"]["found"]
-        monkeypatch.setattr(memory, "available", lambda: 10**8)
+        monkeypatch.setattr(hardware, "available", lambda: 10**8)
         rows = {row["check"]: row for row in wheel.doctor()}
         assert not rows["causal-lm: can train"]["ok"]
 
