@@ -3,7 +3,7 @@
     make bench-cycle                                 500 and 5,000 stored events
     python benchmarks/cycle.py --only 50000          another number; results of all are merged
     python benchmarks/cycle.py --only 500 --soup .bench/soup/bin/soup    and soup-cli beside it
-    python benchmarks/cycle.py --quick               60 events, not written
+    python benchmarks/cycle.py --quick               a few of everything, not written
 
 The embedded model, three tasks, 20 updates whatever the number of events, 10 rolling test prompts a
 task. Taking in (checks, near-duplicates, splits) is part of the cycle: the events lie in the log as
@@ -37,6 +37,7 @@ from honewheel.records import Progress
 
 LOG = Path(__file__).parents[1] / ".bench" / "cycle.json"
 SIZES, LATER, MOST_CORRECTED, PANEL, UPDATES = (500, 5_000), 10, 400, 10, 20
+QUICK = (60, 2, 2, 24)  # events, updates, prompts a task, tokens of an answer
 STAGES = ("build", "train", "evaluate", "gate")
 
 
@@ -96,19 +97,26 @@ def panel(wheel: Any) -> set[str]:
     return {item.id for suite in suites for item in suite.items}
 
 
-def measure(events: int, soup: Path | None = None) -> dict[str, Any]:
+def measure(
+    events: int,
+    soup: Path | None = None,
+    updates: int = UPDATES,
+    prompts: int = PANEL,
+    tokens: int | None = None,
+) -> dict[str, Any]:
     """Two cycles on a store with so many events, and what soup-cli takes for the first."""
     with tempfile.TemporaryDirectory(prefix="honewheel-bench-") as name:
         folder = Path(name)
         curation_log.project(folder)
-        updates = f"models.artifacts.train.updates={UPDATES}"
-        flags = [updates, f"evaluate.panel_size={PANEL}", f"curate.max_examples={MOST_CORRECTED}"]
+        flags = [f"models.artifacts.train.updates={updates}", f"evaluate.panel_size={prompts}"]
+        flags += [f"curate.max_examples={MOST_CORRECTED}"]
+        flags += [f"evaluate.max_new_tokens={tokens}"] if tokens else []
         with hw.open(folder, set=flags, environment={}) as wheel:
             wheel.import_file(write(folder / "first.jsonl", rows(0, events, MOST_CORRECTED)))
             first = Watch()
             verdict = wheel.cycle(on_progress=first).verdict
             judged = panel(wheel)
-            rival = peer(soup, wheel, folder) if soup else {}
+            rival = peer(soup, wheel, folder, updates) if soup else {}
             known = {version.name for version in wheel.versions()}
             more = rows(events, events + LATER, events)
             wheel.import_file(write(folder / "later.jsonl", more))
@@ -132,7 +140,7 @@ def measure(events: int, soup: Path | None = None) -> dict[str, Any]:
     }
 
 
-def peer(soup: Path, wheel: Any, folder: Path) -> dict[str, float]:
+def peer(soup: Path, wheel: Any, folder: Path, updates: int) -> dict[str, float]:
     """soup-cli on the base, the rows and the prompts of the cycle that has just ended."""
     version = wheel.versions()[-1]
     seq = wheel.store.cycles.get(version.cycle).as_of_seq
@@ -145,7 +153,7 @@ def peer(soup: Path, wheel: Any, folder: Path) -> dict[str, float]:
         wheel.store.datasets.load(version.dataset).train,
         [item.prompt for suite in suites for item in suite.items],
         work,
-        updates=UPDATES,
+        updates=updates,
         most_tokens=wheel.config.settings.evaluate.max_new_tokens,
         settings=wheel.config.hyperparameters("artifacts"),
     )
@@ -190,7 +198,8 @@ def main() -> None:
     parser.add_argument("--report", action="store_true", help="write what was measured so far")
     given = parser.parse_args()
     if given.quick:
-        print(json.dumps(report([measure(60, given.soup)])[0], indent=1))
+        events, *less = QUICK
+        print(json.dumps(report([measure(events, given.soup, *less)])[0], indent=1))
         return
     LOG.parent.mkdir(parents=True, exist_ok=True)
     known = json.loads(LOG.read_text()) if LOG.is_file() else []
