@@ -24,7 +24,7 @@ from typing import Any
 import http_load
 
 VERSION = "3.17.2"
-CONNECTIONS = 4  # with 16 its SQLite is locked now and then, and it fails some rows
+CONNECTIONS = 4  # of 16 it answers some with an error
 _WAIT_SECONDS = 180
 
 

@@ -30,11 +30,19 @@ def test_what_is_inserted_is_found_and_changed(store: Store) -> None:
 
 
 def test_errors_are_those_of_the_store_and_undo_the_transaction(store: Store) -> None:
-    with pytest.raises(db.Conflict), store._db.write("log") as connection:
-        plain.run(connection, "INSERT INTO total VALUES ('events', 'erd', 1)")
-        plain.insert_rows(connection, tables.unplaced, [{"seq": 7}])
-    with pytest.raises(StoreError, match="nowhere"), store._db.read() as connection:
-        plain.rows(connection, "SELECT 1 FROM nowhere")
+    def unknown() -> None:
+        with store._db.read() as connection:
+            plain.rows(connection, "SELECT 1 FROM nowhere")
+
+    def dangling() -> None:
+        with store._db.write("log") as connection:
+            plain.run(connection, "INSERT INTO total VALUES ('events', 'erd', 1)")
+            plain.insert_rows(connection, tables.unplaced, [{"seq": 7}])
+
+    with pytest.raises(StoreError, match="nowhere"):
+        unknown()
+    with pytest.raises(db.Conflict):
+        dangling()
     assert store.log.counts()["events"] == 0
     store.arrivals.append([arrival("a")], AT)
 
@@ -43,10 +51,15 @@ def test_a_connection_that_broke_is_told_and_not_used_again(
     postgres_url: str, files_root: Path
 ) -> None:
     with open_store(postgres_url, files_root) as store:
-        with pytest.raises(StoreError), store._db.write("log") as connection:
-            [(number,)] = plain.rows(connection, "SELECT pg_backend_pid()")
-            with store._db.read() as other:
-                plain.rows(other, "SELECT pg_terminate_backend(?)", number)
-            plain.run(connection, "UPDATE counter SET value = 1")
+
+        def broken() -> None:
+            with store._db.write("log") as connection:
+                [(number,)] = plain.rows(connection, "SELECT pg_backend_pid()")
+                with store._db.read() as other:
+                    plain.rows(other, "SELECT pg_terminate_backend(?)", number)
+                plain.run(connection, "UPDATE counter SET value = 1")
+
+        with pytest.raises(StoreError):
+            broken()
         store.arrivals.append([arrival("a")], AT)
         assert store.log.last_seq() == 1
