@@ -21,16 +21,15 @@ import wheels
 from honewheel.cli.app import DONE, REFUSED, USAGE, call
 from honewheel.curate import acceptance
 from honewheel.errors import ConfigError
+from honewheel.loop.quiet import Quiet, quiet_hours
 from honewheel.loop.trigger import (
     Due,
     Panel,
-    Quiet,
     State,
     Sums,
     combine,
     due,
     power,
-    quiet_hours,
 )
 from honewheel.settings import Trigger
 
