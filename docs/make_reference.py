@@ -68,6 +68,8 @@ MEANINGS: Mapping[str, str] = {
     "models.NAME.upstream.key_env": "environment variable that holds the endpoint's key; empty: "
     "none is sent",
     "models.NAME.upstream.timeout_seconds": "longest silence of the endpoint",
+    "models.NAME.index": "folder of the index that `POST /v1/models/NAME/neighbours` looks in; "
+    "empty: there is none",
     "models.NAME.watch.mode": "`off`: a promoted version is champion at once; `shadow`: it answers "
     "unseen first; `canary`: it gets a share of the traffic first",
     "models.NAME.watch.share": "share of the requests that the version on trial answers",

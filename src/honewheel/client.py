@@ -155,6 +155,11 @@ class Client:
         found = self._call("GET", f"/v1/models/{quote(model, safe='')}/watch")
         return list(found["trials"])
 
+    def neighbours(self, model: str, text: str, most: int = 10) -> list[dict[str, Any]]:
+        """Texts of the model's index nearest to `text`: id, text and score, the nearest first."""
+        path = f"/v1/models/{quote(model, safe='')}/neighbours"
+        return list(self._call("POST", path, {"text": text, "most": most})["neighbours"])
+
     def cycle(
         self, model: str | None = None, timeout: float = 600.0, schedule: str | None = None
     ) -> str:
@@ -299,6 +304,9 @@ class AsyncClient:
 
     async def watch(self, model: str) -> list[dict[str, Any]]:
         return await asyncio.to_thread(self._client.watch, model)
+
+    async def neighbours(self, model: str, text: str, most: int = 10) -> list[dict[str, Any]]:
+        return await asyncio.to_thread(self._client.neighbours, model, text, most)
 
     async def cycle(self, model: str | None = None, schedule: str | None = None) -> str:
         return await asyncio.to_thread(lambda: self._client.cycle(model, schedule=schedule))

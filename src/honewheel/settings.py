@@ -179,6 +179,7 @@ class Model(_Section):
     schedules: Schedules = Schedules()
     upstream: Upstream = Upstream()
     watch: Watch = Watch()
+    index: str = ""
 
 
 class Events(_Section):

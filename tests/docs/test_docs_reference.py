@@ -154,7 +154,7 @@ def test_every_field_of_a_decision_is_told(record: type[Decision] | type[Compari
 def test_every_route_is_told_with_its_role_and_none_that_is_gone() -> None:
     from honewheel.server import app
 
-    routes = app.routes(Mock(), Mock(), Mock())
+    routes = app.routes(Mock(), Mock(), Mock(), Mock())
     told = re.findall(r"^\| `([A-Z]+) ([^`]+)` \| (\w+) \|", page("http.md"), re.M)
     spelt = {"anyone": "none"}
     assert told == [(one.method, one.path, spelt.get(one.role, one.role)) for one in routes]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -145,3 +146,57 @@ def test_the_gateway_embeds_in_process(wheel: hw.Wheel) -> None:
         with pytest.raises(openai.BadRequestError, match="encoding_format"):
             sdk.embeddings.create(model="tickets", input="a", encoding_format="int8")
         sdk.close()
+
+
+def test_neighbours_over_http(wheel: hw.Wheel, desk: Path, tmp_path: Path) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_text("card lost wallet\nexchange rate euro\ncard stolen bag\n")
+    folder = tmp_path / "index"
+    wheel.embed("tickets", texts, folder)
+    expected = wheel.search_similar("card lost", folder, most=2)
+    with hw.open(desk, set=[f"models.tickets.index={folder}"]) as named, running(named) as live:
+        client = hw.Client(live.url)
+        found = client.neighbours("tickets", "card lost", most=2)
+        assert [(one["id"], one["text"]) for one in found] == [
+            (one.id, one.text) for one in expected
+        ]
+        assert found[0]["score"] == pytest.approx(expected[0].score, abs=1e-5)
+        wheel.reindex(folder, "tickets@0")  # exchanged under a running server
+        assert len(client.neighbours("tickets", "card lost")) == 3
+        path = "/v1/models/tickets/neighbours"
+        for bad in ({}, {"text": ""}, {"text": "a", "most": 0}, {"text": "a", "folder": "/"}):
+            assert live.post(path, bad).status == 422
+        assert live.post(path, {"text": " "}).status == 422
+        assert live.post("/v1/models/none/neighbours", {"text": "a"}).status == 404
+        told = live.post("/v1/models/artifacts/neighbours", {"text": "a"})
+        assert told.status == 404
+        assert "models.artifacts.index" in told.json["error"]["message"]
+        assert live.as_("writer").post(path, {"text": "card"}).status == 200
+        assert live.post(path, {"text": "card"}).status == 401  # there is a key now
+        (folder / "index.json").unlink()
+        with pytest.raises(NotFound, match="no index in"):
+            hw.Client(live.url, key=live.as_("writer").key).neighbours("tickets", "card")
+
+
+def test_pairs_mine_writes_what_the_version_takes_for_the_same(
+    wheel: hw.Wheel, desk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wheel.close()
+    draw = random.Random(8)
+    rows = [
+        {"text": builders.sentence(name, draw), "label": name}
+        for name in sorted(builders.INTENTS)
+        for _ in range(4)
+    ]
+    file, out = wheels.write_jsonl(tmp_path / "texts.jsonl", rows), tmp_path / "pairs.jsonl"
+    asked = ["--project", str(desk), "pairs", "mine", str(file), "--out", str(out)]
+    assert call([*asked, "--task", "same_intent", "--margin", "0", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    mined = [json.loads(line) for line in out.read_text().splitlines()]
+    assert told["found"] == len(mined) > 0
+    labels = {row["text"]: row["label"] for row in rows}
+    for row in mined:
+        assert labels[row["text_a"]] != labels[row["text_b"]]
+        assert row["same"] is False
+    with hw.open(desk) as again:
+        assert again.import_file(out).stored == len(mined)

@@ -125,6 +125,7 @@ def mine(
     )
     rows = (
         {
+            "task": task,
             "text_a": ours[one.anchor].text,
             "text_b": ours[one.negative].text,
             "same": False,
@@ -170,6 +171,7 @@ def edits(store: Store, task: str, out: Path, asked: Adversarial, count: int) ->
         raise NotEnoughData(f"{task} has no training texts to edit yet; record pairs first.")
     rows = (
         {
+            "task": task,
             "text_a": case.a,
             "text_b": case.b,
             "same": case.expected == "same",

@@ -32,11 +32,13 @@ from honewheel.server.endpoints import (
     CancelBody,
     CycleBody,
     Endpoint,
+    NeighboursBody,
     PromoteBody,
     RollbackBody,
 )
 from honewheel.server.gateway import Gateway
 from honewheel.server.metrics import Metrics
+from honewheel.server.neighbours import Neighbours
 from honewheel.server.recorder import Recorder
 from honewheel.server.serving import Serving
 from honewheel.server.verbs import Verbs
@@ -70,7 +72,7 @@ class App:
         self.gateway = Gateway(wheel, self.serving, recorder, self.metrics)
         self.cycles = Cycles(wheel, worker=worker)
         verbs = Verbs(wheel, self.cycles, self.writer, self.metrics)
-        self.routes = routes(verbs, self.gateway, self._openapi)
+        self.routes = routes(verbs, self.gateway, Neighbours(wheel, self.serving), self._openapi)
         rows = feedback.Feedback(wheel, self.writer, self.access)
         self._door = Door(
             self._starlette(),
@@ -158,7 +160,9 @@ class App:
         return answers.json(openapi.document(self.routes))
 
 
-def routes(verbs: Verbs, gateway: Gateway, described: Any) -> tuple[Endpoint, ...]:
+def routes(
+    verbs: Verbs, gateway: Gateway, near: Neighbours, described: Any
+) -> tuple[Endpoint, ...]:
     """Every route there is: what is not here does not exist."""
     return (
         Endpoint(
@@ -218,6 +222,15 @@ def routes(verbs: Verbs, gateway: Gateway, described: Any) -> tuple[Endpoint, ..
                 501: "the model makes none and has no upstream",
                 502: "the upstream failed",
             },
+        ),
+        Endpoint(
+            method="POST",
+            path="/v1/models/{name}/neighbours",
+            role="writer",
+            handler=near.search,
+            summary="The texts of the model's index that are nearest to a text, with their cosines",
+            body=NeighboursBody,
+            answers={200: "the texts", 404: "no such model, or it has no index", 422: "no text"},
         ),
         Endpoint(
             method="GET",

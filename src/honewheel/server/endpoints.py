@@ -67,6 +67,13 @@ class CycleBody(_Body):
     schedule: Literal["light", "deep"] | None = None
 
 
+class NeighboursBody(_Body):
+    """The text to look for, and how many neighbours to give."""
+
+    text: str = Field(min_length=1, max_length=50_000)
+    most: int = Field(default=10, ge=1, le=1_000)
+
+
 class CancelBody(_Body):
     """Why; it is recorded."""
 

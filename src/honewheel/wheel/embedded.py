@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from honewheel import plugins
-from honewheel.errors import ConfigError, InputError
+from honewheel.errors import ConfigError, Damaged, InputError
 from honewheel.loop import registry
 from honewheel.protocols import Embedding
 from honewheel.records import Progress, Version
 from honewheel.wheel.base import Opened, nobody
 
 if TYPE_CHECKING:
-    from honewheel.export.index import Built, Maker, Neighbour
+    from honewheel.export.index import Built, Maker, Neighbour, Vectors
 
 
 class Embedded(Opened):
@@ -83,27 +83,56 @@ class Embedded(Opened):
             maker = _maker(self._made_by(wanted))
             return index.build(index.rows(folder), model, maker, folder, on_progress, there.texts)
 
-    def search_similar(self, text: str, out: str | Path, *, most: int = 10) -> list[Neighbour]:
+    def search_similar(
+        self,
+        text: str,
+        out: str | Path,
+        *,
+        most: int = 10,
+        by: Callable[[Version, str], Vectors] | None = None,
+    ) -> list[Neighbour]:
         """The texts of an index nearest to `text` with their cosines, the nearest first.
 
-        `text` is embedded by the version that made the index. Raises NotFound, InputError,
-        ConfigError (that version is not what it was), Damaged.
+        `text` is embedded by the version that made the index; `by` does so where that version is
+        loaded already, and gives a vector [d] of length one. An index that is exchanged meanwhile
+        is searched anew. Raises NotFound, InputError, ConfigError (that version is not what it
+        was), Damaged.
         """
         from honewheel.export import index
 
         if not text.strip():
             raise InputError("The text to look for is empty.")
         folder = Path(out)
+        while True:
+            made = self._made_index(folder)
+            vector = (by or self._vector)(made, text)
+            try:
+                found = index.search(folder, vector, most)
+            except Damaged:
+                if index.read(folder).version == made.name:
+                    raise
+                continue
+            if index.read(folder).version == made.name:
+                return found
+
+    def _vector(self, version: Version, text: str) -> Vectors:
+        with self.vectors(version.name) as model:
+            found: Vectors = model.embed([text])[0]
+        return found
+
+    def _made_index(self, folder: Path) -> Version:
+        """The version that made an index, as it is here."""
+        from honewheel.export import index
+
         there = index.read(folder)
-        made = _maker(self._made_by(there.version))
+        version = self._made_by(there.version)
+        made = _maker(version)
         if (made.files, made.base_hash) != (there.files, there.base_hash):
             raise ConfigError(
                 f"The index in {folder} was made by {there.version} with {there.files[:12]}, which "
                 f"here is {made.files[:12]}: it belongs to another project. Embed the texts again."
             )
-        with self.vectors(there.version) as model:
-            (vector,) = model.embed([text])
-        return index.search(folder, vector, most)
+        return version
 
     def _made_by(self, name: str) -> Version:
         """The version called `name`; a model that was never trained has its base as champion."""
