@@ -3,13 +3,14 @@
     make bench-cycle                                 500 and 5,000 stored events
     python benchmarks/cycle.py --only 50000          another number; results of all are merged
     python benchmarks/cycle.py --only 500 --soup .bench/soup/bin/soup    and soup-cli beside it
+    python benchmarks/cycle.py --only 500 --base 25m     a random base of 25 million parameters
     python benchmarks/cycle.py --quick               a few of everything, not written
 
-The embedded model, three tasks, 20 updates whatever the number of events, 10 rolling test prompts a
-task. Taking in (checks, near-duplicates, splits) is part of the cycle: the events lie in the log as
-an application would have left them. Then ten more arrive and the wheel turns again: whoever has
-answered a prompt before must not be asked it a second time. Seconds are CPU seconds of this process
-and of the training child.
+The embedded model (or a random one, whose answers end after 64 tokens), three tasks, 20 updates
+whatever the number of events, 10 rolling test prompts a task. Taking in (checks, near-duplicates,
+splits) is part of the cycle: the events lie in the log as an application would have left them. Then
+ten more arrive and the wheel turns again: whoever has answered a prompt before must not be asked it
+a second time. Seconds are CPU seconds of this process and of the training child.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from typing import Any
 
 import curation_log
 import cycle_soup
+import engine_data
 import results_file
 from results_file import metric
 
@@ -38,6 +40,7 @@ from honewheel.records import Progress
 LOG = Path(__file__).parents[1] / ".bench" / "cycle.json"
 SIZES, LATER, MOST_CORRECTED, PANEL, UPDATES = (500, 5_000), 10, 400, 10, 20
 QUICK = (60, 2, 2, 24)  # events, updates, prompts a task, tokens of an answer
+VOCABULARY, RANDOM_TOKENS = 4096, 64
 STAGES = ("build", "train", "evaluate", "gate")
 
 
@@ -103,6 +106,7 @@ def measure(
     updates: int = UPDATES,
     prompts: int = PANEL,
     tokens: int | None = None,
+    base: str | None = None,
 ) -> dict[str, Any]:
     """Two cycles on a store with so many events, and what soup-cli takes for the first."""
     with tempfile.TemporaryDirectory(prefix="honewheel-bench-") as name:
@@ -110,6 +114,9 @@ def measure(
         curation_log.project(folder)
         flags = [f"models.artifacts.train.updates={updates}", f"evaluate.panel_size={prompts}"]
         flags += [f"curate.max_examples={MOST_CORRECTED}"]
+        if base:
+            place = LOG.parent / "bases" / f"{base}-{VOCABULARY}"
+            flags += [f"models.artifacts.base={engine_data.base(place, base, VOCABULARY)}"]
         flags += [f"evaluate.max_new_tokens={tokens}"] if tokens else []
         with hw.open(folder, set=flags, environment={}) as wheel:
             wheel.import_file(write(folder / "first.jsonl", rows(0, events, MOST_CORRECTED)))
@@ -128,6 +135,7 @@ def measure(
     assert all(count <= newcomers for count in asked.values()), (asked, newcomers)
     return {
         "events": events,
+        "base": base or "",
         "load": os.getloadavg()[0],
         "verdict": verdict,
         "prompts": len(judged),
@@ -167,7 +175,7 @@ def report(found: list[dict[str, Any]]) -> tuple[dict[str, Any], list[str]]:
         "taking in to the decision"
     ]
     for one in found:
-        size = one["events"]
+        size = f"{one['events']}_{one['base']}".rstrip("_")
         metrics[f"cycle_seconds_{size}"] = metric(sum(one["first"].values()), "CPU s")
         metrics[f"second_cycle_seconds_{size}"] = metric(sum(one["second"].values()), "CPU s")
         for stage in STAGES:
@@ -178,13 +186,13 @@ def report(found: list[dict[str, Any]]) -> tuple[dict[str, Any], list[str]]:
             ratio = metric(sum(rival.values()) / ours, "x")
             metrics.setdefault("cycle_cpu_ratio_vs_soup", ratio)  # of the fewest events
             notes.append(
-                f"{size} events: soup-cli took {rival['train']:.1f} CPU s to train and "
+                f"{size}: soup-cli took {rival['train']:.1f} CPU s to train and "
                 f"{rival['answer']:.1f} to answer, ours {one['first']['train']:.1f} and "
                 f"{one['first']['evaluate']:.1f} of {ours:.1f}"
             )
         wall = sum(one["first_wall"].values())
         notes.append(
-            f"{size} events: {one['verdict']} on {one['prompts']} prompts, {one['newcomers']} new "
+            f"{size}: {one['verdict']} on {one['prompts']} prompts, {one['newcomers']} new "
             f"ones in the second cycle; {wall:.0f} s of wall time at load {one['load']:.1f}"
         )
     return metrics, notes
@@ -194,6 +202,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", type=int, help="this number of events")
+    parser.add_argument("--base", choices=sorted(engine_data.SIZES), help="a random base's size")
     parser.add_argument("--soup", type=Path, help="the soup command, to be measured too")
     parser.add_argument("--report", action="store_true", help="write what was measured so far")
     given = parser.parse_args()
@@ -205,9 +214,12 @@ def main() -> None:
     known = json.loads(LOG.read_text()) if LOG.is_file() else []
     sizes = (given.only,) if given.only else () if given.report else SIZES
     for size in sizes:
-        known = [one for one in known if one["events"] != size] + [measure(size, given.soup)]
+        tokens = RANDOM_TOKENS if given.base else None
+        found = measure(size, given.soup, tokens=tokens, base=given.base)
+        same = {key: found[key] for key in ("events", "base")}
+        known = [one for one in known if not same.items() <= one.items()] + [found]
         LOG.write_text(json.dumps(known))
-    metrics, notes = report(sorted(known, key=lambda one: one["events"]))
+    metrics, notes = report(sorted(known, key=lambda one: (one["base"], one["events"])))
     print(json.dumps(metrics, indent=1))
     print(results_file.write("cycle", metrics, [0], notes))
 
