@@ -106,6 +106,7 @@ def measure(
     updates: int = UPDATES,
     prompts: int = PANEL,
     tokens: int | None = None,
+    *,
     base: str | None = None,
 ) -> dict[str, Any]:
     """Two cycles on a store with so many events, and what soup-cli takes for the first."""
