@@ -32,6 +32,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import engine_plot
 import results_file
 from engine_report import JOB, LARGE_JOB, WARM, Row, is_ours, report
 
@@ -119,6 +120,7 @@ def main() -> int:
     if given.quick:
         return 0
     print(results_file.write("engine", metrics, range(ROUNDS), notes, packages=("trl",)))
+    print(engine_plot.draw(metrics | results_file.repeated("cycle", "cycle_cpu_ratio_vs_soup")))
     if not given.report:
         log.replace(WHOLE)
     return 0
