@@ -26,27 +26,63 @@ def require_length(headers: Mapping[bytes, bytes], limit: int) -> None:
         raise too_large(limit)
 
 
-async def read(receive: Receive, limit: int, seconds: float) -> bytes:
-    """The whole body. Raises Refused: 413 above `limit`, 408 when it takes longer than that."""
-    try:
-        async with asyncio.timeout(seconds):
-            message = await receive()
-            if not message.get("more_body"):
-                return _part(message, 0, limit)
-            parts, size = [], 0
-            while True:
-                parts.append(_part(message, size, limit))
-                size += len(parts[-1])
-                if not message.get("more_body"):
-                    return b"".join(parts)
-                message = await receive()
-    except TimeoutError:
-        raise Refused(
-            408,
-            f"The body did not arrive within {seconds:g} s.",
-            "timeout",
-            {"connection": "close"},
-        ) from None
+class Bodies:
+    """Reads the bodies of requests, each within `seconds`.
+
+    One timer, set for the oldest body, ends those that are late: a timer for each of them cost the
+    server a fifteenth of what a row costs.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._due: dict[asyncio.Task[Any], float] = {}  # bodies that are being read, oldest first
+        self._late: set[asyncio.Task[Any]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def read(self, receive: Receive, limit: int) -> bytes:
+        """The whole body. Raises Refused: 413 above `limit`, 408 when it takes too long."""
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        assert task is not None
+        self._due[task] = loop.time() + self._seconds
+        if self._timer is None:
+            self._timer = loop.call_later(self._seconds, self._look, loop)
+        try:
+            return await _whole(receive, limit)
+        except asyncio.CancelledError:
+            if task not in self._late or task.uncancel():  # else somebody else cancelled it, too
+                raise
+            raise Refused(
+                408,
+                f"The body did not arrive within {self._seconds:g} s.",
+                "timeout",
+                {"connection": "close"},
+            ) from None
+        finally:
+            self._due.pop(task, None)
+            self._late.discard(task)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        """End what is late by now; look again when the oldest of the others would be."""
+        now = loop.time()
+        for task in [task for task, due in self._due.items() if due <= now]:
+            del self._due[task]
+            self._late.add(task)
+            task.cancel()
+        oldest = next(iter(self._due.values()), None)
+        self._timer = None if oldest is None else loop.call_at(oldest, self._look, loop)
+
+
+async def _whole(receive: Receive, limit: int) -> bytes:
+    message = await receive()
+    if not message.get("more_body"):
+        return _part(message, 0, limit)
+    parts, size = [], 0
+    while True:
+        parts.append(_part(message, size, limit))
+        size += len(parts[-1])
+        if not message.get("more_body"):
+            return b"".join(parts)
+        message = await receive()
 
 
 def _part(message: Message, size: int, limit: int) -> bytes:

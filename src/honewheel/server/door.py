@@ -58,7 +58,7 @@ class Door:
         self._metrics = metrics
         self._stored = metrics.requests.labels(feedback.ACTION, "202")
         self._record = record
-        self._read_seconds = read_seconds
+        self._bodies = bodies.Bodies(read_seconds)
         self._boot, self._count = secrets.token_hex(4), count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -135,7 +135,7 @@ class Door:
     ) -> None:
         self._access.require(caller, "writer")
         bodies.require_length(headers, BATCH_BYTES)
-        body = await bodies.read(receive, BATCH_BYTES, self._read_seconds)
+        body = await self._bodies.read(receive, BATCH_BYTES)
         try:
             status, told = await self._rows.post(body, headers.get(b"content-type", b""), caller)
         except HonewheelError as error:
@@ -165,7 +165,7 @@ class Door:
         if endpoint.method == "POST":
             self._require_json(headers)
             bodies.require_length(headers, endpoint.limit)
-            body = await bodies.read(receive, endpoint.limit, self._read_seconds)
+            body = await self._bodies.read(receive, endpoint.limit)
             receive = bodies.replay(body, receive)
         scope[CALLER] = caller
         route = f"{endpoint.method} {endpoint.path}"
