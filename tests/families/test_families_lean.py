@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from causal_builders import dataset, spec
+from torch.nn.functional import scaled_dot_product_attention
 
 from honewheel.families import adapters
 from honewheel.families.causal_lm import attention, lean, loading
@@ -78,3 +79,19 @@ def test_training_runs_on_them(
     monkeypatch.setattr(lean, "lighten", lambda model: light.append(real(model)))
     list(CausalLM().train(spec(llama, updates=1), dataset(4, val=0), tmp_path))
     assert light == [14]
+
+
+def test_attention_beside_others_is_attention_alone_and_exact_on_a_processor() -> None:
+    draw = torch.Generator().manual_seed(0)
+    sides = [torch.randn(1, 2, 12, 8, generator=draw, dtype=torch.bfloat16) for _ in range(3)]
+    bounds = ((0, 5), (5, 6), (6, 12))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found, _ = attention.attend(torch.nn.Identity(), *sides, None, bounds=bounds)
+    alone = [
+        scaled_dot_product_attention(
+            *(side[:, :, start:end].float() for side in sides), is_causal=True
+        )
+        for start, end in bounds
+    ]
+    assert found.dtype is torch.bfloat16
+    assert torch.equal(found, torch.cat(alone, dim=2).transpose(1, 2).to(torch.bfloat16))

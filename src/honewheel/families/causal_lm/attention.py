@@ -57,19 +57,16 @@ def attend(
     if repeats := query.shape[1] // key.shape[1] - 1:
         key = key.repeat_interleave(repeats + 1, dim=1)
         value = value.repeat_interleave(repeats + 1, dim=1)
-    parts = [
-        _one(
-            query[:, :, start:end],
-            key[:, :, start:end],
-            value[:, :, start:end],
-            scaling,
-            dropout,
-            sliding_window,
-            softcap,
-        )
-        for start, end in bounds
-    ]
-    return torch.cat(parts, dim=2).transpose(1, 2).contiguous(), None
+    kind, dtype = query.device.type, query.dtype
+    mixed = torch.is_autocast_enabled(kind)
+    exact = mixed and kind == "cpu"  # there the kernels for bfloat16 are the slower ones
+    sides = (side.float() if exact else side for side in (query, key, value))
+    # Splitting, unlike slicing, fills no zeros on the way back.
+    lengths = [end - start for start, end in bounds]
+    rows = zip(*(side.split(lengths, dim=2) for side in sides), strict=True)
+    with torch.autocast(kind, enabled=mixed and not exact):
+        parts = [_one(*row, scaling, dropout, sliding_window, softcap) for row in rows]
+    return torch.cat([part.transpose(1, 2) for part in parts], dim=1).to(dtype), None
 
 
 def _one(
