@@ -63,9 +63,9 @@ def attend(
     sides = (side.float() if exact else side for side in (query, key, value))
     # Splitting, unlike slicing, fills no zeros on the way back.
     lengths = [end - start for start, end in bounds]
-    rows = zip(*(side.split(lengths, dim=2) for side in sides), strict=True)
+    rows = zip(*(torch.split(side, lengths, dim=2) for side in sides), strict=True)
     with torch.autocast(kind, enabled=mixed and not exact):
-        parts = [_one(*row, scaling, dropout, sliding_window, softcap) for row in rows]
+        parts = [_one(q, k, v, scaling, dropout, sliding_window, softcap) for q, k, v in rows]
     return torch.cat([part.transpose(1, 2) for part in parts], dim=1).to(dtype), None
 
 
