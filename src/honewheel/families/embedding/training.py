@@ -24,6 +24,7 @@ from honewheel.families import checkpoints, hardware, log, modes
 from honewheel.families.embedding import base as bases
 from honewheel.families.embedding import judge, pairs
 from honewheel.families.embedding import learner as learners
+from honewheel.families.embedding.base import REPORT
 from honewheel.families.embedding.course import Course, Given
 from honewheel.families.embedding.judge import COLLAPSED, Score
 from honewheel.families.embedding.pairs import Work
@@ -31,7 +32,6 @@ from honewheel.families.embedding.ranges import AUTO, LADDERS, UNTRIED, planned_
 from honewheel.families.stream import Emit, stream
 from honewheel.records import Dataset, Progress, Spec, as_dict
 
-REPORT = "training.json"
 IDENTITY = "embedding.json"
 
 
