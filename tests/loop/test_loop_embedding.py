@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -200,3 +201,21 @@ def test_pairs_mine_writes_what_the_version_takes_for_the_same(
         assert row["same"] is False
     with hw.open(desk) as again:
         assert again.import_file(out).stored == len(mined)
+
+
+def test_a_light_cycle_goes_on_from_the_champion(desk: Path, tmp_path: Path) -> None:
+    folder, draw = shutil.copytree(desk, tmp_path / "desk"), random.Random(11)
+    light = "models.tickets.schedules.light.train.updates=20"
+    with wheels.open_wheel(folder, light) as wheel:
+        for number in range(120):
+            row = builders.example(number, draw, "train")
+            said = {"prompt": row.prompt, "output": "0.5", "correction": row.target}
+            wheel.record(task="same_intent", source="ben", **said)
+        wheel.cycle("tickets", schedule="light")
+        newest = wheel.versions("tickets")[-1]
+        assert (newest.number, newest.started_from) == (2, 1)
+        spec = wheel.show("tickets@2")["training"]["spec"]
+        assert spec["settings"]["start"] == "champion"
+        assert spec["start_files"] == wheel.version("tickets@1").files
+        rows = {row["check"]: row["found"] for row in wheel.doctor()}
+        assert "head up to " in rows["embedding: can train"]

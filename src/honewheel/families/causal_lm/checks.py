@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from honewheel.families import hardware
+from honewheel.families import hardware, warm
 from honewheel.families.causal_lm import memory
 from honewheel.families.causal_lm.base import text_config
 from honewheel.families.causal_lm.ranges import OBJECTIVES, ranges
@@ -16,9 +16,8 @@ from honewheel.families.causal_lm.units import NOUNS, Unit, encode, given, missi
 from honewheel.families.names import ALL_LINEAR, REPORT
 from honewheel.families.settings import problems
 from honewheel.families.weights import read_json, tensor_shapes
-from honewheel.records import Dataset, Example, Finding, Json, Pair, Spec, Split
+from honewheel.records import Dataset, Example, Finding, Pair, Spec, Split
 
-_SHAPE = ("method", "rank", "alpha", "rslora", "target_modules")  # of what a run trains
 _SIZES = ("num_hidden_layers", "hidden_size", "intermediate_size", "vocab_size")  # see memory.py
 
 
@@ -88,30 +87,9 @@ def _quantisation(spec: Spec) -> str | None:
 
 def start(spec: Spec, version: Path) -> list[Finding]:
     """Why the run `spec` cannot go on from `version`: an adapter keeps its shape and its scale."""
-    was = read_json(version / REPORT)["inputs"]
+    was = dict(read_json(version / REPORT)["inputs"])
     now = {"method": spec.method, **spec.settings}
-    keys = _SHAPE if was["method"] == now["method"] == "lora" else _SHAPE[:1]
-    other = [key for key in keys if _plain(was[key]) != _plain(now[key])]
-    if not other:
-        return []
-    trained, asked = (
-        " and ".join(f"{key} {_word(one[key])}" for key in other) for one in (was, now)
-    )
-    message = (
-        f'start = "champion": the champion was trained with {trained}, and {asked} is asked for. '
-        f"What it has learnt does not fit into that. Set {' and '.join(other)} back, or set "
-        'start = "base".'
-    )
-    return [Finding(code="start", message=message)]
-
-
-def _plain(value: Json) -> Json:
-    """Names in any order are the same names."""
-    return sorted(name.strip() for name in value.split(",")) if isinstance(value, str) else value
-
-
-def _word(value: Json) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return warm.refusals(was, now, warm.shape(was, now))
 
 
 def data(spec: Spec, dataset: Dataset) -> list[Finding]:

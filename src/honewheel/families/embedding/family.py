@@ -59,6 +59,21 @@ class Embedding:
         found += checks.lengths(sizes.tokens(folder, texts), limit)
         return [*found, *sizes.room(self.estimate(spec, dataset))]
 
+    def check_start(self, spec: Spec, start: Path) -> Sequence[Finding]:
+        """A version of another method or base, or an adapter of another shape than is asked for."""
+        from honewheel.families import weights
+        from honewheel.families.embedding import checks
+
+        weights.refuse_unsafe(start)
+        wrong = given.problems(spec.settings, self.ranges(spec.method), spec.method)
+        return wrong or checks.start(spec, start)
+
+    def machine(self) -> Sequence[Finding]:
+        """What this machine can train: free memory, the largest usual base by method."""
+        from honewheel.families.embedding import machine
+
+        return machine.machine()
+
     def estimate(self, spec: Spec, dataset: Dataset) -> Estimate:
         """Bytes by part and rough seconds on this machine's cores (early stopping aside)."""
         from honewheel.families.embedding import sizes

@@ -19,6 +19,7 @@ from honewheel.families.embedding import base as bases
 from honewheel.families.embedding import cache, head
 from honewheel.families.embedding.encoder import Encoder, set_dropout
 from honewheel.families.weights import TOKENIZER_FILES
+from honewheel.protocols import START
 from honewheel.records import Json, Spec
 
 Ints = NDArray[np.int64]
@@ -51,10 +52,14 @@ def make(
     run_dir: Path,
     say: Callable[[int, int], None],
 ) -> Learner:
-    """The learner of `spec`. Raises ConfigError, Damaged."""
+    """The learner of `spec`, which begins with the version in `run_dir/start` if it names one.
+
+    Raises ConfigError, Damaged.
+    """
+    begins = None if spec.start_files is None else run_dir / START
     if spec.method == "head":
-        return _HeadLearner(spec, folder, texts, run_dir, say)
-    return _TransformerLearner(spec, folder, texts)
+        return _HeadLearner(spec, folder, begins, texts, run_dir, say)
+    return _TransformerLearner(spec, folder, begins, texts)
 
 
 class _HeadLearner:
@@ -64,10 +69,12 @@ class _HeadLearner:
         self,
         spec: Spec,
         folder: Path,
+        begins: Path | None,
         texts: Sequence[str],
         run_dir: Path,
         say: Callable[[int, int], None],
     ) -> None:
+        self.begins = begins
         encoder = Encoder(folder)
         kind = precision.realised("auto", bases.transformer(folder))
         encoder.bfloat16 = kind == "bfloat16"
@@ -77,7 +84,10 @@ class _HeadLearner:
         self.vectors = cache.vectors(encoder, texts, run_dir / "embeddings", decisive, say)
 
     def fresh(self) -> None:
-        self.module = self.head = head.Residual(self.vectors.shape[1])
+        size = self.vectors.shape[1]
+        self.module = self.head = (
+            head.Residual(size) if self.begins is None else head.load(self.begins)
+        )
 
     def embed(self, texts: Ints) -> torch.Tensor:
         found: torch.Tensor = self.head(self.vectors[torch.from_numpy(texts)])
@@ -94,8 +104,10 @@ class _HeadLearner:
 class _TransformerLearner:
     module: torch.nn.Module
 
-    def __init__(self, spec: Spec, folder: Path, texts: Sequence[str]) -> None:
-        self.spec, self.folder, self.texts = spec, folder, texts
+    def __init__(self, spec: Spec, folder: Path, begins: Path | None, texts: Sequence[str]) -> None:
+        self.spec, self.begins, self.texts = spec, begins, texts
+        # All weights of a version are a whole model, as its base is.
+        self.folder = begins if begins is not None and spec.method == "full" else folder
         self.settings: Mapping[str, Any] = spec.settings
         self.fresh()
         self.counts, self.limit = self.encoder.count(texts), self.encoder.limit
@@ -116,6 +128,8 @@ class _TransformerLearner:
             self.module = adapters.attach(
                 encoder.inner, self.settings, self.spec.seed, task_type="FEATURE_EXTRACTION"
             )
+            if self.begins is not None:
+                adapters.fill(self.module, self.begins)
 
     def embed(self, texts: Ints) -> torch.Tensor:
         return self.encoder.embed([self.texts[at] for at in texts], self.counts[texts])

@@ -15,7 +15,7 @@ from typing import Any
 from honewheel.errors import ConfigError
 from honewheel.families.common import DROPOUT, PRECISION
 from honewheel.families.names import ALL_LINEAR
-from honewheel.protocols import Range
+from honewheel.protocols import START, START_RANGE, Range
 
 METHODS: tuple[str, ...] = ("head", "lora", "full")
 LOSSES: tuple[str, ...] = ("cosent", "mse", "mnrl", "cached-mnrl", "angle")
@@ -35,7 +35,12 @@ def ranges(method: str) -> Mapping[str, Range]:
     """Every hyperparameter of `method`. Raises ConfigError on an unknown one."""
     if method not in METHODS:
         raise ConfigError(f"embedding has no method {method!r}; it has {', '.join(METHODS)}.")
-    found = {"learning_rate": _rate(method), **_loss(method), **_course(method)}
+    found = {
+        START: START_RANGE,
+        "learning_rate": _rate(method),
+        **_loss(method),
+        **_course(method),
+    }
     if method == "head":
         return found
     return found | _transformer() | (_LORA if method == "lora" else {})
