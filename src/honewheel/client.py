@@ -150,6 +150,11 @@ class Client:
         found = self._call("GET", f"/v1/models/{quote(model, safe='')}/versions")
         return list(found["versions"])
 
+    def watch(self, model: str) -> list[dict[str, Any]]:
+        """Versions on trial and former ones, the newest first. Raises NotFound, Unreachable."""
+        found = self._call("GET", f"/v1/models/{quote(model, safe='')}/watch")
+        return list(found["trials"])
+
     def cycle(
         self, model: str | None = None, timeout: float = 600.0, schedule: str | None = None
     ) -> str:
@@ -291,6 +296,9 @@ class AsyncClient:
 
     async def versions(self, model: str) -> list[dict[str, Any]]:
         return await asyncio.to_thread(self._client.versions, model)
+
+    async def watch(self, model: str) -> list[dict[str, Any]]:
+        return await asyncio.to_thread(self._client.watch, model)
 
     async def cycle(self, model: str | None = None, schedule: str | None = None) -> str:
         return await asyncio.to_thread(lambda: self._client.cycle(model, schedule=schedule))

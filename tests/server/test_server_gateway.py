@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 
 import wheels
 from honewheel.errors import StoreError
+from honewheel.logs import JsonLines
 from honewheel.server import pieces
 from server.conftest import Live, running, until
 from server.upstreams import Upstream, upstream
@@ -286,7 +289,10 @@ def ask(live: Live, **more: Any) -> Any:
 
 
 @pytest.mark.slow
-def test_a_version_on_trial_answers_its_share_and_a_bad_one_is_taken_back(folder: Any) -> None:
+def test_a_version_on_trial_answers_its_share_and_a_bad_one_is_taken_back(
+    folder: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "honewheel.server.app")
     flags = ["models.artifacts.watch.mode=canary", "models.artifacts.watch.share=0.5"]
     flags += ["models.artifacts.watch.min_outcomes=20"]
     with wheels.open_wheel(folder, *flags) as wheel, running(wheel) as live:
@@ -303,6 +309,11 @@ def test_a_version_on_trial_answers_its_share_and_a_bad_one_is_taken_back(folder
             live.post("/v1/feedback", {"response_id": answer.id, "thumb": 0 if bad else 1})
         move = wheel.store.versions.history("artifacts", "canary")[-1]
         assert (move.version, move.reason[:13]) == (0, "rolled back: ")
+        until(lambda: [one for one in caplog.records if one.getMessage() == "trial"])
+        (line,) = [one for one in caplog.records if one.getMessage() == "trial"]
+        told = json.loads(JsonLines().format(line))
+        assert (told["version"], told["ended"]) == ("artifacts@1", "rolled back")
+        assert told["why"] in move.reason
         until(lambda: {ask(live).model for _ in range(8)} == {"artifacts@0"})
 
 

@@ -177,6 +177,29 @@ def test_a_worker_elsewhere_takes_what_was_asked_for_here(folder: Path) -> None:
         assert [kind for kind, _, _ in events(live.get("/v1/cycles/artifacts-0001/events").body)]
 
 
+def test_a_version_on_trial_and_the_moves_of_its_alias_can_be_read(folder: Path) -> None:
+    flags = ["models.artifacts.watch.mode=canary"]
+    with wheels.open_wheel(folder, *flags) as wheel, running(wheel) as live:
+        client = hw.Client(live.url)
+        assert client.watch("artifacts") == []
+        wheels.fill(wheel, folder)
+        assert wheel.cycle("artifacts").verdict == "promote"
+        (trial,) = client.watch("artifacts")
+        assert (trial["version"], trial["baseline"]) == ("artifacts@1", "artifacts@0")
+        assert (trial["stage"], trial["ended"]) == ("canary", None)
+        client.rollback("artifacts", "the importer cannot read it")
+        (trial,) = client.watch("artifacts")
+        assert trial["ended"] == "rolled back"
+        moves = live.get("/v1/models/artifacts/versions").json["moves"]
+        assert [(one["alias"], one["version"]) for one in moves] == [
+            ("champion", 0),
+            ("canary", 1),
+            ("canary", 0),
+        ]
+        assert "the importer cannot read it" in moves[-1]["reason"]
+        assert live.get("/v1/models/none/watch").status == 404
+
+
 def test_bodies_of_verbs_are_checked(live: Live) -> None:
     for path, body in (
         ("/v1/models/artifacts/promote", {}),

@@ -11,13 +11,18 @@ from honewheel.cli.app import app, wheel
 from honewheel.cli.cycle import Model
 from honewheel.records import AliasMove, as_dict, count
 
+TRIALS = 1_000  # newest ones that are looked at
 Name = Annotated[str, typer.Argument(help="artifacts@3, artifacts (its champion), @3, or an id.")]
 
 
 @app.command()
 def versions(context: typer.Context, model: Model = None, as_json: show.Json = False) -> None:
-    """List the versions of a model, the champion marked."""
+    """List the versions of a model, the champion marked, and how trials in live traffic ended."""
     project = wheel(context)
+    trials = {
+        (one.model, one.version): one.ended or "on trial"
+        for one in reversed(project.store.deployments.list(model, TRIALS))
+    }
     rows = []
     for version in project.versions(model):
         found = project.show(version.name)
@@ -30,19 +35,21 @@ def versions(context: typer.Context, model: Model = None, as_json: show.Json = F
                 "champion": found["champion"],
                 "verdict": decision["verdict"] if decision else None,
                 "gain": round(100 * gain["difference"], 1) if gain else None,
+                "trial": trials.get((version.model, version.number)),
             }
         )
     if as_json:
         show.out(rows)
         return
     show.table(
-        ["version", "champion", "verdict", "gain", "made", "dataset"],
+        ["version", "champion", "verdict", "gain", "live", "made", "dataset"],
         [
             [
                 row["name"],
                 "<- champion" if row["champion"] else "",
                 row["verdict"] or "the base",
                 "" if row["gain"] is None else f"{row['gain']:+.1f}",
+                row["trial"] or "",
                 row["created_at"][:16].replace("T", " "),
                 (row["dataset"] or "")[:12],
             ]

@@ -116,8 +116,8 @@ def build(
     `held_out` are the items of every suite: rows that give one away are dropped here, and sealing
     asserts that none is left. `kinds` maps tasks to their kinds (for techniques that rewrite
     artifacts, and for kinds that know their questions), `learnt` are the events the `champion`
-    (a version's name) was trained on; `released` and `rejected` are events on which a person has
-    ruled: the scans hold the first no more, and the second are left out.
+    (a version's name) was trained on; `released` and `rejected` are events on which a person or
+    the watch has ruled: the scans hold the first no more, and the second are left out.
 
     Raises:
         NotEnoughData: fewer than `min_examples` new training rows.

@@ -14,7 +14,7 @@ VERSION = 1
 
 Scan: TypeAlias = Literal["poison", "generic"]
 HELD: dict[Scan, str] = {"poison": "held (poison scan)", "generic": "held (generic scan)"}
-REJECTED = "rejected by a person"
+REJECTED = "held or dropped by a ruling"  # a person's, or the watch's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

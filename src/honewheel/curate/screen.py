@@ -35,9 +35,9 @@ def screen(
 ) -> Screened:
     """Scan the new rows; "flag" only tells, "hold" leaves flagged rows out until released.
 
-    `released` and `rejected` are the ids of events on which a person has decided: a released row
-    is never flagged and speaks for others like it, a rejected one does not train. Rows that are
-    not new are above suspicion: somebody accepted them as they were.
+    `released` and `rejected` are the ids of events on which a person or the watch has ruled: a
+    released row is never flagged and speaks for others like it, a rejected one does not train. Rows
+    that are not new are above suspicion: somebody accepted them as they were.
     """
     refused = [row for row in rows if row.event in rejected]
     open_rows = [row for row in rows if row.event not in rejected]

@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from honewheel import logs
 from honewheel.errors import HonewheelError, StoreError
 from honewheel.loop import watch
 from honewheel.records import Deed
@@ -135,7 +136,11 @@ class App:
                     _log.warning("outcomes of %s were not taken in: %s", model, error)
 
     def _observe(self, model: str) -> None:
-        watch.observe(self._wheel.store, self._wheel.config, model, self._wheel.clock())
+        store, config = self._wheel.store, self._wheel.config
+        before = store.deployments.current(model)
+        after = watch.observe(store, config, model, self._wheel.clock())
+        for told in watch.news(before, after):
+            logs.note(_log, "trial", **told)
 
     async def _record(
         self, caller: Caller, action: str, outcome: str, detail: Mapping[str, Any]
@@ -234,8 +239,17 @@ def routes(verbs: Verbs, gateway: Gateway, described: Any) -> tuple[Endpoint, ..
             path="/v1/models/{name}/versions",
             role="reviewer",
             handler=verbs.versions,
-            summary="Versions of a registered model with their verdicts; which is champion",
+            summary="Versions of a registered model with their verdicts; which is champion, and "
+            "every move of its aliases",
             answers={200: "the versions", 404: "no such model"},
+        ),
+        Endpoint(
+            method="GET",
+            path="/v1/models/{name}/watch",
+            role="reviewer",
+            handler=verbs.watch,
+            summary="Versions on trial in live traffic and former ones, with the evidence",
+            answers={200: "the trials, the newest first", 404: "no such model"},
         ),
         Endpoint(
             method="POST",

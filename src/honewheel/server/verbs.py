@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from honewheel.errors import StoreError
+from honewheel.loop import watch
 from honewheel.loop.registry import CHAMPION
 from honewheel.records import as_dict
 from honewheel.server import answers, metrics
@@ -62,7 +63,17 @@ class Verbs:
                     "interval": decision.interval if decision else None,
                 }
             )
-        return {"model": model, "versions": rows}
+        moves = [
+            as_dict(one)
+            for alias in (CHAMPION, watch.CANARY)
+            for one in self._wheel.store.versions.history(model, alias)
+        ]
+        return {"model": model, "versions": rows, "moves": moves}
+
+    async def watch(self, request: Request) -> Response:
+        model = self._model(request)
+        found = await asyncio.to_thread(self._wheel.store.deployments.list, model, MOST)
+        return answers.json({"model": model, "trials": [watch.standing(one) for one in found]})
 
     async def promote(self, request: Request) -> Response:
         body = await _read(request, PromoteBody)
