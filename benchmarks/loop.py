@@ -39,7 +39,7 @@ COUNTS = {
 SURVIVED = {
     "kills": "kills",
     "requests": "requests",
-    "requests_sent_again": "requests",
+    "requests_sent_again": "attempts",
     "events_acknowledged": "events",
     "events_lost": "events",
     "events_doubled": "events",
