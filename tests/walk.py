@@ -29,11 +29,26 @@ import honewheel as hw
 import walk_team as team
 from honewheel.demo.facts import Requirement
 from honewheel.errors import NotFound, Unreachable
-from walk_service import Killer, Service, cpu_seconds, until
+from walk_service import Kill, Killer, Service, cpu_seconds, until
 from walk_team import MODEL, Sizes
 
 Answered = tuple[Requirement, str, str]  # a request, the id of its answer, and the answer
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When something was, and what server and worker had worked until then, in seconds."""
+
+    at: float
+    cpu: float
+
+    def since(self, before: Moment, what: str) -> dict[str, float]:
+        """Seconds since a moment before. Those of CPU tell nothing where somebody was killed."""
+        return {
+            f"seconds_to_{what}": self.at - before.at,
+            f"cpu_seconds_to_{what}": self.cpu - before.cpu,
+        }
 
 
 @dataclass
@@ -54,9 +69,12 @@ class Driver:
             base_url=f"{self.service.url}/v1", api_key="none", max_retries=0, timeout=60
         )
 
+    def now(self) -> Moment:
+        return Moment(time.monotonic(), self.service.cpu())
+
     @contextmanager
     def doing(self, what: str) -> Iterator[None]:
-        self.killer.doing = what
+        self.killer.begin(what)
         self.tell(f"{self.killer.act}: {what}")
         yield
 
@@ -85,10 +103,10 @@ class Driver:
         self.asked += 1
         return found[0]
 
-    def ask_all(self, count: int, seed: int) -> list[Answered]:
+    def ask_all(self, what: team.Asked, count: int, seed: int) -> list[Answered]:
         with self.doing("asking"):
             answers = []
-            for number, request in enumerate(team.small(count, seed)):
+            for number, request in enumerate(team.asked(what, count, seed)):
                 name, output, _ = self.ask(request, f"{self.killer.act}-{number}")
                 answers.append((request, name, output))
             return answers
@@ -131,11 +149,11 @@ class Driver:
         found: list[dict[str, Any]] = self.read(lambda: self.client.watch(MODEL))
         return found
 
-    def moves(self) -> list[dict[str, Any]]:
-        """Every move of champion and canary, with its reason."""
-        address = f"{self.service.url}/v1/models/{MODEL}/versions"
-        with urllib.request.urlopen(address, timeout=30) as answer:
-            return list(json.loads(answer.read())["moves"])
+    def get(self, path: str) -> dict[str, Any]:
+        """What a route tells that is no verb of the client."""
+        with urllib.request.urlopen(f"{self.service.url}{path}", timeout=60) as answer:
+            found: dict[str, Any] = json.loads(answer.read())
+            return found
 
     def decided(self, number: int) -> dict[str, Any]:
         """Version `number`, once a cycle has ended with a verdict on it."""
@@ -152,18 +170,18 @@ class Driver:
 
     def live(
         self, seed: int, patience: int, thumb: Callable[[int, Requirement, str, str], bool]
-    ) -> tuple[dict[str, Any], list[float]]:
+    ) -> tuple[dict[str, Any], list[Moment]]:
         """Requests with a thumb each until the trial has ended: how, and when each was sent."""
-        sent: list[float] = []
+        sent: list[Moment] = []
         with self.doing("live"):
-            for number, request in enumerate(team.small(patience, seed)):
-                sent.append(time.monotonic())
+            for number, request in enumerate(team.asked("early", patience, seed)):
+                sent.append(self.now())
                 name, output, version = self.ask(request, f"{self.killer.act}-live-{number}")
                 up = thumb(number, request, output, version)
                 self.say([{"response_id": name, "source": "users", "thumb": int(up)}])
                 trial = self.trials()[0]
                 if trial["ended"] or trial["stage"] == "champion":
-                    sent.append(time.monotonic())
+                    sent.append(self.now())
                     return trial, sent
         raise AssertionError(f"after {patience} rated requests the trial is still open: {trial}")
 
@@ -176,12 +194,13 @@ class Walked:
     versions: list[dict[str, Any]]
     trials: list[dict[str, Any]]
     moves: list[dict[str, Any]]
+    deeds: list[dict[str, Any]]  # of the watch, from the audit log, the newest first
     standing: dict[str, Any]
     spoken: list[str]
     lost: list[str]  # acknowledged and not found by GET
     doubled: list[str]  # found with more or less than the one thing that was said
     acts: dict[str, list[str]]  # responses that each act's feedback for training speaks of
-    kills: list[Any]
+    kills: list[Kill]
 
 
 def walk(
@@ -208,7 +227,8 @@ def walk(
     with service.running(), driver.sdk:
         for act, count in zip((_good, _degraded, _poisoned), kills, strict=True):
             name = act.__name__.strip("_")
-            with killer.during(name, count):
+            phases = ("asking", "learning") if act is _poisoned else ("asking", "learning", "live")
+            with killer.during(name, phases, count):
                 acts[name] = act(driver, sizes, figures)
         walked = _looked_at(driver, figures, acts)
     figures["cpu_seconds"] = cpu_seconds() - started
@@ -217,20 +237,20 @@ def walk(
 
 def _good(driver: Driver, sizes: Sizes, figures: dict[str, float]) -> list[str]:
     """Corrections of the base's answers make a version that users take to."""
-    before, asked = time.monotonic(), driver.asked
-    rows = team.corrections(driver.ask_all(sizes.good, 0), keys=False)
+    before, asked = driver.now(), driver.asked
+    rows = team.corrections(driver.ask_all("early", sizes.good, 0))
     driver.say(rows)
     driver.settle()
     version = driver.decided(1)
     assert version["verdict"] == "promote", version
-    figures["seconds_to_gate"] = time.monotonic() - before
+    figures |= driver.now().since(before, "gate")
     trial, _ = driver.live(
         1, sizes.patience, lambda _, request, output, __: team.liked(request, output)
     )
     driver.settle()
     assert (trial["version"], trial["ended"]) == (f"{MODEL}@1", "kept"), trial
     assert driver.standing()["champion"] == f"{MODEL}@1"
-    figures["seconds_to_champion"] = time.monotonic() - before
+    figures |= driver.now().since(before, "champion")
     figures["requests_to_champion"] = driver.asked - asked
     figures["corrections_to_champion"] = len(rows)
     figures["outcomes_to_champion"] = sum(trial["outcomes"].values())
@@ -239,7 +259,7 @@ def _good(driver: Driver, sizes: Sizes, figures: dict[str, float]) -> list[str]:
 
 def _degraded(driver: Driver, sizes: Sizes, figures: dict[str, float]) -> list[str]:
     """A version that the held-out prompts call better is taken back when users stop taking it."""
-    rows = team.corrections(driver.ask_all(sizes.better, 2), keys=True)
+    rows = team.corrections(driver.ask_all("late", sizes.better, 2))
     driver.say(rows)
     driver.settle()
     version = driver.decided(2)
@@ -256,22 +276,22 @@ def _degraded(driver: Driver, sizes: Sizes, figures: dict[str, float]) -> list[s
     driver.settle()
     assert (trial["version"], trial["ended"]) == (f"{MODEL}@2", "rolled back"), trial
     assert driver.standing()["champion"] == f"{MODEL}@1"
-    figures["seconds_to_rollback"] = sent[-1] - sent[sizes.healthy]
+    figures |= sent[-1].since(sent[sizes.healthy], "rollback")
     figures["requests_to_rollback"] = len(sent) - 1 - sizes.healthy
-    figures["bad_outcomes_to_rollback"] = trial["outcomes"]["version"]
+    figures["outcomes_to_rollback"] = trial["outcomes"]["version"]
     return [row["response_id"] for row in rows]
 
 
 def _poisoned(driver: Driver, sizes: Sizes, figures: dict[str, float]) -> list[str]:
     """The same diagram as the correction of everything is learnt, and refused."""
-    before = time.monotonic()
-    rows = team.poison(driver.ask_all(sizes.poisoned, 4))
+    before = driver.now()
+    rows = team.poison(driver.ask_all("early", sizes.poisoned, 4))
     driver.say(rows)
     driver.settle()
     version = driver.decided(3)
-    assert version["verdict"] == "reject", version
+    assert version["verdict"] in ("reject", "undecided"), version
     assert driver.standing()["champion"] == f"{MODEL}@1"
-    figures["seconds_to_refusal"] = time.monotonic() - before
+    figures |= driver.now().since(before, "refusal")
     figures["poisoned_corrections"] = len(rows)
     return [row["response_id"] for row in rows]
 
@@ -300,7 +320,8 @@ def _looked_at(driver: Driver, figures: dict[str, float], acts: dict[str, list[s
         figures=figures,
         versions=driver.read(lambda: driver.client.versions(MODEL)),
         trials=driver.trials(),
-        moves=driver.moves(),
+        moves=driver.get(f"/v1/models/{MODEL}/versions")["moves"],
+        deeds=driver.get("/v1/audit?actor=honewheel:watch")["audit"],
         standing=driver.standing(),
         spoken=driver.spoken,
         lost=lost,

@@ -10,21 +10,20 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 Which = Literal["server", "worker"]
-LONGEST = 300.0  # seconds for anything to come about, on a crowded machine too
+LONGEST = 1_800.0  # seconds for anything to come about, on a crowded machine too
 IDLE = 2.0  # seconds until a kill where there is nothing to do
 STARTED = {"server": "listens on", "worker": "worker started"}
 
 
-def until(holds: object, what: str) -> None:
+def until(holds: Callable[[], bool], what: str) -> None:
     """Wait until something holds. Raises TimeoutError, naming it, after LONGEST seconds."""
-    assert callable(holds)
     deadline = time.monotonic() + LONGEST
     while not holds():
         if time.monotonic() > deadline:
@@ -37,7 +36,7 @@ class Service:
     """`honewheel serve --no-worker` and `honewheel worker` over one project folder."""
 
     folder: Path
-    port: int = field(default_factory=lambda: _free_port())
+    port: int = field(default_factory=lambda: free_port())
     _running: dict[Which, subprocess.Popen[bytes]] = field(default_factory=dict)
     _logs: dict[Which, Path] = field(default_factory=dict)
     _starts: int = 0
@@ -129,30 +128,46 @@ class Killer:
         self._longest = longest
         self._failed: list[BaseException] = []
         self.act = self.doing = ""
-        self.over = False
+        self._begun: set[str] = set()  # of this act's phases
+        self._over = False
         self.kills: list[Kill] = []
 
     @contextmanager
-    def during(self, act: str, count: int) -> Iterator[None]:
-        """`count` kills while the block runs; those left when it is done come then."""
-        self.act, self.over = act, False
-        plan: list[tuple[Which, float]] = [
-            (self._rng.choice(("server", "worker")), self._rng.uniform(0.2, self._longest))
-            for _ in range(count)
+    def during(self, act: str, phases: Sequence[str], count: int) -> Iterator[None]:
+        """`count` kills while the block runs, in phases drawn at random.
+
+        Those for which a phase is too short come in the next; those left at the end come then.
+        """
+        self.act, self._begun, self._over = act, set(), False
+        drawn = sorted(self._rng.randrange(len(phases)) for _ in range(count))
+        plan: list[tuple[str, Which, float]] = [
+            (
+                phases[place],
+                self._rng.choice(("server", "worker")),
+                self._rng.uniform(0.2, self._longest),
+            )
+            for place in drawn
         ]
         thread = threading.Thread(target=self._run, args=(plan,))
         thread.start()
         try:
             yield
         finally:
-            self.over, self.doing = True, "idle"
+            self._over, self.doing = True, "idle"
             thread.join()
         if self._failed:
             raise self._failed[0]
 
-    def _run(self, plan: Sequence[tuple[Which, float]]) -> None:
+    def begin(self, phase: str) -> None:
+        """Tell what the walk does from now on."""
+        self.doing = phase
+        self._begun.add(phase)
+
+    def _run(self, plan: Sequence[tuple[str, Which, float]]) -> None:
         try:
-            for which, pause in plan:
+            for phase, which, pause in plan:
+                while phase not in self._begun and not self._over:
+                    time.sleep(0.05)
                 self._service.ready()
                 self._work(pause)
                 self.kills.append(Kill(which, self.act, self.doing))
@@ -165,12 +180,12 @@ class Killer:
         """Wait until server and worker have worked for so many CPU seconds."""
         until_cpu, until_idle = self._service.cpu() + seconds, time.monotonic() + IDLE
         while self._service.cpu() < until_cpu:
-            if self.over and time.monotonic() > until_idle:
+            if self._over and time.monotonic() > until_idle:
                 return
             time.sleep(0.05)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

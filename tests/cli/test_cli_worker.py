@@ -86,4 +86,9 @@ def test_watch_shows_a_version_on_trial(run: Any, folder: Path, tmp_path: Path) 
     assert "artifacts@1  artifacts@0  canary  10 %" in out
     (shown,) = json.loads(run("watch", "--json")[1])
     assert (shown["stage"], shown["threshold"], shown["ended"]) == ("canary", 100.0, None)
+    assert "on trial" in run("versions")[1]
     assert "canary" in run("rollback", "--json")[1]
+    assert [one["trial"] for one in json.loads(run("versions", "--json")[1])] == [
+        None,
+        "rolled back",
+    ]

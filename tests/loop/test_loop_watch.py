@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,9 @@ def test_a_version_that_is_worse_is_taken_back_with_a_record_and_a_hold(wheel: A
     last = wheel.store.versions.history("artifacts", "canary")[-1]
     assert (last.version, last.forced) == (0, True)
     assert last.reason.startswith("rolled back: artifacts@1 is worse than artifacts@0")
+    (deed,) = wheel.store.audit.list(9, watch.ACTOR)
+    assert (deed.action, deed.detail["version"]) == ("roll back", "artifacts@1")
+    assert deed.detail["why"] in last.reason
     learnt = wheel.store.datasets.shown_events(wheel.version("artifacts@1").dataset)
     held = {one.name for one in wheel.held() if one.state == "held"}
     assert learnt
@@ -314,3 +318,15 @@ def test_two_versions_side_by_side(wheel: Any) -> None:
     assert "vktext" in found["outputs"][0]["outputs"][1]
     with pytest.raises(InputError, match="name two versions"):
         wheel.diff("artifacts@1", "@1")
+
+
+def test_only_what_changed_is_news(wheel: Any) -> None:
+    before = wheel.store.deployments.current("artifacts")
+    named = {"model": "artifacts", "version": "artifacts@1"}
+    assert list(watch.news(before, before)) == list(watch.news(before, None)) == []
+    crowned = replace(before, stage="champion")
+    assert list(watch.news(before, crowned)) == [named | {"stage": "champion"}]
+    ended = replace(crowned, ended="rolled back", reason="worse")
+    told = named | {"ended": "rolled back", "why": "worse"}
+    assert list(watch.news(crowned, ended)) == [told]
+    assert list(watch.news(before, ended)) == [named | {"stage": "champion"}, told]

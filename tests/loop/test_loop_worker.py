@@ -72,6 +72,28 @@ def test_a_worker_runs_the_cycle_that_is_due_and_then_has_nothing_to_do(wheel: A
     assert wheel.work(once=True) == 0
 
 
+def test_a_cycle_that_ended_before_its_job_did_is_not_turned_again(wheel: Any) -> None:
+    """Its worker was stopped, or killed, while it wrote the report; meanwhile something arrived."""
+
+    def turn(*given: Any) -> Any:
+        wheel.cycle(*given)
+        raise Stopped("asked to stop")
+
+    job = wheel.queue("artifacts")
+    first, _ = ready(wheel, turn)
+    assert first.work(wheel.store.jobs.claim("one", LONG)) is False
+    waiting = wheel.store.jobs.get(job.id)
+    assert (waiting.state, waiting.result) == ("queued", {"cycle": "artifacts-0001"})
+    wheel.record(**wheels.feedback(1, seed=9)[0])
+    second, told = ready(wheel, wheel.cycle)
+    assert second.work(wheel.store.jobs.claim("two", LONG)) is True
+    ended = wheel.store.jobs.get(job.id)
+    assert (ended.state, ended.result["cycle"]) == ("done", "artifacts-0001")
+    assert ended.result["verdict"] == "promote"
+    assert [event for event, _ in told] == ["job started", "job done"]
+    assert [cycle.id for cycle in wheel.cycles()] == ["artifacts-0001"]
+
+
 def test_queueing_twice_is_queueing_once(wheel: Any) -> None:
     assert wheel.queue("artifacts").id == wheel.queue("artifacts").id
     assert len(wheel.jobs()) == 1
@@ -85,6 +107,7 @@ def test_a_lease_that_ran_out_goes_to_the_next_under_a_new_fence(store: Any) -> 
     assert store.jobs.claim("three", LONG) is None
     for late in (
         lambda: store.jobs.beat(first, LONG),
+        lambda: store.jobs.turns(first, "artifacts-0001"),
         lambda: store.jobs.finish(first, "done", {}),
         lambda: store.jobs.give_back(first, after=GONE, counted=True),
     ):

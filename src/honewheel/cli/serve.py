@@ -134,12 +134,13 @@ def revoke(
 def audit(
     context: typer.Context,
     actor: Annotated[
-        str | None, typer.Option("--by", help="Only what this key, or cli:USER, did.")
+        str | None,
+        typer.Option("--by", help="Only what this key, cli:USER or honewheel:watch did."),
     ] = None,
     last: Annotated[int, typer.Option(min=1, help="How many lines, the newest.")] = 40,
     as_json: show.Json = False,
 ) -> None:
-    """Who changed what over HTTP, and who made or revoked keys."""
+    """Who changed what over HTTP, who made or revoked keys, and what the watch did by itself."""
     found = [as_dict(deed) for deed in wheel(context).store.audit.list(last, actor)]
     if as_json:
         show.out(found)

@@ -11,13 +11,18 @@ from honewheel.cli.app import app, wheel
 from honewheel.cli.cycle import Model
 from honewheel.records import AliasMove, as_dict, count
 
+TRIALS = 1_000  # newest ones that are looked at
 Name = Annotated[str, typer.Argument(help="artifacts@3, artifacts (its champion), @3, or an id.")]
 
 
 @app.command()
 def versions(context: typer.Context, model: Model = None, as_json: show.Json = False) -> None:
-    """List the versions of a model, the champion marked."""
+    """List the versions of a model, the champion marked, and how trials in live traffic ended."""
     project = wheel(context)
+    trials = {
+        (one.model, one.version): one.ended or "on trial"
+        for one in reversed(project.store.deployments.list(model, TRIALS))
+    }
     rows = []
     for version in project.versions(model):
         found = project.show(version.name)
@@ -32,13 +37,14 @@ def versions(context: typer.Context, model: Model = None, as_json: show.Json = F
                 "gain": round(100 * gain["difference"], 1) if gain else None,
                 "schedule": found["cycle"]["schedule"] if found["cycle"] else None,
                 "reason": found["cycle"]["reason"] if found["cycle"] else None,
+                "trial": trials.get((version.model, version.number)),
             }
         )
     if as_json:
         show.out(rows)
         return
     show.table(
-        ["version", "champion", "verdict", "gain", "by", "made", "dataset"],
+        ["version", "champion", "verdict", "gain", "by", "live", "made", "dataset"],
         [
             [
                 row["name"],
@@ -46,6 +52,7 @@ def versions(context: typer.Context, model: Model = None, as_json: show.Json = F
                 row["verdict"] or "the base",
                 "" if row["gain"] is None else f"{row['gain']:+.1f}",
                 row["schedule"] or "",
+                row["trial"] or "",
                 row["created_at"][:16].replace("T", " "),
                 (row["dataset"] or "")[:12],
             ]

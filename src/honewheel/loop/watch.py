@@ -18,13 +18,14 @@ from honewheel.errors import Moved, NotFound
 from honewheel.evaluate import trial
 from honewheel.evaluate.trial import Record, Trial
 from honewheel.loop.outcomes import Outcome, outcomes, record_of
-from honewheel.records import AliasMove, Decision, Version
+from honewheel.records import AliasMove, Decision, Deed, Version
 from honewheel.settings import Watch
 from honewheel.store import Store
 from honewheel.store.deployments import Deployment, Ended, Stage
 
 CHAMPION: Final = "champion"
 CANARY: Final = "canary"
+ACTOR: Final = "honewheel:watch"  # what the audit log calls it
 ROLLED_BACK: Final = "rolled back: "  # how the reason of a move back begins
 
 Role: TypeAlias = Literal["champion", "canary"]
@@ -247,10 +248,13 @@ def _crown(
     move = _moved(store, found, CHAMPION, found.version, told, now, version.cycle)
     record = record_of(store, config, f"{found.model}@{found.baseline}")
     if not policy.after_outcomes or record.count < policy.min_outcomes:
-        return _end(store, found, seen, cursor, "kept", told, now, move)
+        return _end(
+            store, found, seen, cursor, "kept", told, now, move, _deed(found, "promote", told, now)
+        )
     start = trial.against(record, policy.alpha, policy.margin / 100)
     kept = trial.dump(start)
-    store.deployments.decide(found, cursor, kept, moves=[move], stage="champion", at=now)
+    deed = _deed(found, "promote", told, now)
+    store.deployments.decide(found, cursor, kept, moves=[move], stage="champion", at=now, deed=deed)
     return replace(found, cursor=cursor, trial=kept, stage="champion")
 
 
@@ -266,7 +270,8 @@ def _roll_back(
     hold(store, found, told, now)
     alias = CHAMPION if found.stage == "champion" else CANARY
     move = _moved(store, found, alias, found.baseline, ROLLED_BACK + told, now)
-    return _end(store, found, seen, cursor, "rolled back", told, now, move)
+    deed = _deed(found, "roll back", told, now)
+    return _end(store, found, seen, cursor, "rolled back", told, now, move, deed)
 
 
 def take_back(store: Store, model: str, reason: str, now: datetime) -> AliasMove | None:
@@ -332,11 +337,24 @@ def _end(
     reason: str,
     now: datetime,
     move: AliasMove | None = None,
+    deed: Deed | None = None,
 ) -> Deployment:
     kept = trial.dump(seen)
     moves = [] if move is None else [move]
-    store.deployments.decide(found, cursor, kept, moves=moves, ended=ended, reason=reason, at=now)
+    store.deployments.decide(
+        found, cursor, kept, moves=moves, ended=ended, reason=reason, at=now, deed=deed
+    )
     return replace(found, cursor=cursor, trial=kept, ended=ended, reason=reason, ended_at=now)
+
+
+def _deed(found: Deployment, action: str, why: str, at: datetime) -> Deed:
+    """What the watch did by itself, for the audit log."""
+    detail = {
+        "version": f"{found.model}@{found.version}",
+        "baseline": f"{found.model}@{found.baseline}",
+        "why": why,
+    }
+    return Deed(at=at, actor=ACTOR, action=action, outcome="done", detail=detail)
 
 
 def _told(seen: Trial) -> str:

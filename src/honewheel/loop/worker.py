@@ -35,7 +35,7 @@ from honewheel.errors import (
 )
 from honewheel.loop import drift, due, ready, watch
 from honewheel.loop.waiting import Waiting
-from honewheel.records import Decision, Json, Progress
+from honewheel.records import Cycle, Decision, Json, Progress
 from honewheel.store import Store
 from honewheel.store.jobs import Job
 
@@ -161,8 +161,14 @@ class Worker:
 
     def _done(self, job: Job, pulse: _Pulse) -> bool:
         """Turn the wheel, or measure the champion, and end the job with what came out."""
+        if (known := self._turned(job)) is not None and known.state != "running":
+            return self._ended(job, known)
+        noted = known is not None
 
         def listen(step: Progress) -> None:
+            nonlocal noted
+            if not noted and job.kind == CYCLE:
+                noted = self._note(job)
             self._step(job, pulse, step)
 
         try:
@@ -180,9 +186,27 @@ class Worker:
                 raise
             return self._finish(job, "failed", error=str(error))
         newest = next(iter(self.store.cycles.list(job.model, 1)))
-        named = {"schedule": newest.schedule} if newest.schedule else {}
-        told = {"cycle": newest.id, "verdict": decision.verdict, "why": decision.reasons[0]}
-        return self._finish(job, "done", **told, **named)
+        return self._finish(job, "done", **_result(newest, decision))
+
+    def _note(self, job: Job) -> bool:
+        """Write down which cycle a job turns; whether it is known by now."""
+        running = self.store.cycles.running(job.model)
+        if running is not None:
+            self.store.jobs.turns(job, running.id)
+        return running is not None
+
+    def _turned(self, job: Job) -> Cycle | None:
+        """The cycle that a worker before this one turned for the job, if any."""
+        name = (job.result or {}).get("cycle")
+        return None if name is None else self.store.cycles.get(name)
+
+    def _ended(self, job: Job, cycle: Cycle) -> bool:
+        """End a job whose worker was stopped after the cycle had ended: it is not turned again."""
+        decision = self.store.versions.decision(cycle.id)
+        if cycle.state == "done" and decision is not None:
+            return self._finish(job, "done", **_result(cycle, decision))
+        state = "failed" if job.cancel is None else "cancelled"
+        return self._finish(job, state, error=str(cycle.error))
 
     def _step(self, job: Job, pulse: _Pulse, step: Progress) -> None:
         pulse.require()
@@ -208,6 +232,8 @@ class Worker:
             "or training was killed each time. See the cycle's child.log, then queue it again."
         )
         with self.store.jobs.fenced(job):
+            if (known := self._turned(job)) is not None and known.state != "running":
+                return self._ended(job, known)
             if job.kind == CYCLE:
                 end_cycle(self.store, job.model, told, self.clock())
             return self._finish(job, "failed", error=told)
@@ -257,6 +283,12 @@ class _Pulse:
                 continue
             if reason is not None:
                 self._why = Cancelled(f"Cancelled: {reason}")
+
+
+def _result(cycle: Cycle, decision: Decision) -> dict[str, Any]:
+    """What a job is told to have given."""
+    named = {"schedule": cycle.schedule} if cycle.schedule else {}
+    return {"cycle": cycle.id, "verdict": decision.verdict, "why": decision.reasons[0], **named}
 
 
 def add(store: Store, model: str, schedule: str | None, reason: str) -> tuple[Job, bool]:

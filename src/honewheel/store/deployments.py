@@ -10,8 +10,9 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from sqlalchemy import Connection, insert, select, update
 
 from honewheel.errors import Moved
-from honewheel.records import AliasMove, Decision
+from honewheel.records import AliasMove, Decision, Deed
 from honewheel.store import tables
+from honewheel.store.access import row_of
 from honewheel.store.aliases import place, require_revision
 from honewheel.store.db import CHUNK, Database
 from honewheel.store.versions import Versions
@@ -122,11 +123,12 @@ class Deployments:
         ended: Ended | None = None,
         reason: str = "",
         at: datetime,
+        deed: Deed | None = None,
     ) -> None:
         """Act on the evidence: move aliases and go to the next `stage`, or end the trial.
 
-        All of it or nothing. A move follows the alias' revision one below its own. Raises Moved,
-        and what `move_alias` raises.
+        All of it or nothing, the `deed` for the audit log included. A move follows the alias'
+        revision one below its own. Raises Moved, and what `move_alias` raises.
         """
         for move in moves:
             self._versions.require_movable(move, move.revision - 1, None)
@@ -139,6 +141,8 @@ class Deployments:
             _advance(connection, found, changes)
             for move in moves:
                 place(connection, move, move.revision - 1, None)
+            if deed is not None:
+                connection.execute(insert(tables.audit).values(row_of(deed)))
 
     def close(
         self, move: AliasMove, decision: Decision | None, ended: Ended, reason: str, at: datetime

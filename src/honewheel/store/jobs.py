@@ -30,7 +30,8 @@ class Job:
     """One piece of work for a registered model.
 
     `attempt` counts claims that were not given back; `fence` grows with each claim. `cancel` is
-    why it is to stop, if somebody asked; `result` what it gave.
+    why it is to stop, if somebody asked; `result` what it gave, and until then, once it is known,
+    which `cycle` it turns.
     """
 
     id: int
@@ -110,6 +111,13 @@ class Jobs:
             changes = {"lease_until": self._db.now(connection) + lease}
             connection.execute(update(_job).where(_job.c.id == found.id).values(changes))
             return current.cancel
+
+    def turns(self, found: Job, cycle: str) -> None:
+        """Note which cycle a claimed job turns, for whoever goes on with it. Raises Fenced."""
+        with self._db.write("jobs") as connection:
+            _held(connection, found)
+            noted = {"result": {"cycle": cycle}}
+            connection.execute(update(_job).where(_job.c.id == found.id).values(noted))
 
     def give_back(self, found: Job, *, after: timedelta, counted: bool) -> None:
         """Queue a claimed job again, to run `after`; not `counted`: as if it had not been tried.

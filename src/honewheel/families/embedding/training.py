@@ -23,7 +23,6 @@ from honewheel.families import hardware, log, run
 from honewheel.families.embedding import base as bases
 from honewheel.families.embedding import judge, pairs
 from honewheel.families.embedding import learner as learners
-from honewheel.families.embedding.base import REPORT
 from honewheel.families.embedding.course import Course, Given
 from honewheel.families.embedding.judge import COLLAPSED, Score
 from honewheel.families.embedding.pairs import Work
