@@ -6,9 +6,10 @@
 The embedded model under LoRA, all other settings as they stand, four rates, three seeds. A pair is
 a diagram in the demo team's house style, preferred to the same diagram in the style that the model
 was trained on; for KTO each of both is an answer found good or bad. Measured on prompts that
-nothing was trained on: the share of pairs whose preferred side is the likelier one, and the mean
-loss of accepted answers a token, of the same task (the preferred sides) and of two others (tables
-and Gherkin), where a model that was pushed too far forgets.
+nothing was trained on: the share of pairs whose preferred side gained more (DPO's own measure) and
+of those where it is the likelier one, and the mean loss of accepted answers a token, of the same
+task (the preferred sides) and of two others (tables and Gherkin), where a model that was pushed too
+far forgets.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ TRAINED, HELD_OUT, LONGEST = 32, 24, 128  # pairs; prompts a task; tokens of a r
 QUICK = 8  # pairs and prompts
 BASE = "honewheel/tiny"
 SHOWN = {
-    "accuracy": ("held-out pairs with the preferred side likelier", "share"),
+    "accuracy": ("held-out pairs whose preferred side gained more on the base", "share"),
+    "likelier": ("held-out pairs whose preferred side is the likelier one", "share"),
+    "margin": ("what the preferred side gained more on the base", "nats"),
     "loss": ("held-out loss of preferred answers", "nats/token"),
     "other_loss": ("held-out loss of accepted answers of two other tasks", "nats/token"),
 }
@@ -144,8 +147,12 @@ def dataset(count: int, seed: int) -> Any:
     return Dataset(hash=name, train=(), val=(), pairs=tuple(found), rated=tuple(rated))
 
 
-def measured(final: Path | None, held: Sequence[Any], others: Sequence[Any]) -> dict[str, float]:
-    """What a version (None: the base) makes of held-out pairs and accepted answers."""
+def measured(
+    final: Path | None, held: Sequence[Any], others: Sequence[Any], before: Any = None
+) -> tuple[dict[str, float], Any]:
+    """What a version (None: the base) makes of held-out pairs and accepted answers, and by how
+    much each preferred side is the likelier one; `before` is that of the base.
+    """
     import torch
 
     from honewheel.families import adapters
@@ -163,11 +170,15 @@ def measured(final: Path | None, held: Sequence[Any], others: Sequence[Any]) -> 
         likely = scorer.fixed_log_probs(sides).view(-1, 2)
         other = scorer.fixed_log_probs(rest)
     tokens = sum(row.loss_tokens for row in sides[::2])
+    ahead = (likely[:, 0] - likely[:, 1]).double()
+    gained = ahead - (ahead if before is None else before)
     return {
-        "accuracy": (likely[:, 0] > likely[:, 1]).double().mean().item(),
+        "accuracy": (gained > 0).double().mean().item(),
+        "likelier": (ahead > 0).double().mean().item(),
+        "margin": gained.mean().item(),
         "loss": -likely[:, 0].sum().item() / tokens,
         "other_loss": -other.sum().item() / sum(row.loss_tokens for row in rest),
-    }
+    }, ahead
 
 
 def runs(known: set[Any], quick: bool) -> Iterator[dict[str, Any]]:
@@ -179,8 +190,9 @@ def runs(known: set[Any], quick: bool) -> Iterator[dict[str, Any]]:
     family = plugins.family("causal-lm")
     held = pairs(size, HELD_OUT_SEED, "test")
     others = [one for kind in ("ddl", "gherkin") for one in accepted(kind, size, HELD_OUT_SEED)]
+    found, before = measured(None, held, others)
     if ("base", 0.0, 0) not in known:
-        yield _row("base", 0.0, 0, 0, measured(None, held, others))
+        yield _row("base", 0.0, 0, 0, found)
     for seed in SEEDS[: 1 if quick else None]:
         data = dataset(count, seed)
         for objective in OBJECTIVES:
@@ -191,7 +203,7 @@ def runs(known: set[Any], quick: bool) -> Iterator[dict[str, Any]]:
                     steps = 0
                     for step in family.train(spec(objective, rate, seed), data, Path(name)):
                         steps = max(steps, step.step)
-                    found = measured(Path(name) / "final", held, others)
+                    found = measured(Path(name) / "final", held, others, before)[0]
                 yield _row(objective, rate, seed, steps, found)
 
 
