@@ -24,6 +24,7 @@ from results_file import metric
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 import walk
+from walk_team import Sizes
 
 LOGS = Path(__file__).parents[1] / ".bench"
 KILLS = {"calm": (0, 0, 0), "killed": (7, 7, 6)}
@@ -57,7 +58,7 @@ def walked(name: str) -> dict[str, Any]:
     busy = results_file.busy()
     with tempfile.TemporaryDirectory(prefix="honewheel-bench-") as root:
         folder = Path(root) / name
-        found = walk.walk(folder, walk.Sizes(), kills=KILLS[name], seed=SEED, tell=_tell)
+        found = walk.walk(folder, Sizes(), kills=KILLS[name], seed=SEED, tell=_tell)
         figures = found.figures | walk.in_store(folder, found)
     return {
         "figures": figures,

@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -302,7 +303,7 @@ def _looked_at(driver: Driver, figures: dict[str, float], acts: dict[str, list[s
     with driver.doing("looking back"):
         for name in driver.spoken:
             try:
-                found = driver.read(lambda name=name: driver.client.event(name))
+                found = driver.read(partial(driver.client.event, name))
             except NotFound:
                 lost.append(name)
                 continue
@@ -341,7 +342,7 @@ def in_store(folder: Path, walked: Walked) -> dict[str, float]:
         learnt = [
             [
                 name
-                for row in wheel.store.datasets.load(one.dataset).train
+                for row in wheel.store.datasets.load(str(one.dataset)).train
                 if row.role == "new"
                 for name in row.events
             ]
