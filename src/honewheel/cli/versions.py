@@ -17,7 +17,7 @@ Name = Annotated[str, typer.Argument(help="artifacts@3, artifacts (its champion)
 
 @app.command()
 def versions(context: typer.Context, model: Model = None, as_json: show.Json = False) -> None:
-    """List the versions of a model, the champion marked, and how trials in live traffic ended."""
+    """List the versions of a model: champion, verdicts, trials in live traffic."""
     project = wheel(context)
     trials = {
         (one.model, one.version): one.ended or "on trial"
