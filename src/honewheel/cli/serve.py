@@ -140,7 +140,7 @@ def audit(
     last: Annotated[int, typer.Option(min=1, help="How many lines, the newest.")] = 40,
     as_json: show.Json = False,
 ) -> None:
-    """Who changed what: over HTTP, keys, and what the watch did by itself."""
+    """Who changed what over HTTP, and what the watch did by itself."""
     found = [as_dict(deed) for deed in wheel(context).store.audit.list(last, actor)]
     if as_json:
         show.out(found)

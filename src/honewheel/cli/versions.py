@@ -17,7 +17,7 @@ Name = Annotated[str, typer.Argument(help="artifacts@3, artifacts (its champion)
 
 @app.command()
 def versions(context: typer.Context, model: Model = None, as_json: show.Json = False) -> None:
-    """List the versions of a model: champion, verdicts, trials in live traffic."""
+    """List the versions of a model, and how each of them fared."""
     project = wheel(context)
     trials = {
         (one.model, one.version): one.ended or "on trial"
