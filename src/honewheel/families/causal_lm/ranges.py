@@ -186,6 +186,7 @@ _RATES: Mapping[tuple[str, str], Range] = {
         help="peak rate; 1e-5 is usual from 0.5B parameters up",
         why="full fine-tuning either does not move the model or destroys it",
     ),
+    # Above 5e-4 KTO forgets other tasks; DPO does above 1e-3 (benchmarks/results/preferences.json).
     ("lora", "preferences"): Range(
         default=5e-4,
         low=1e-7,
